@@ -1,0 +1,19 @@
+import type { Grant } from './grant.ts';
+
+/** Who asks, and in which request: what authorisation decides on and the audit trail records. */
+export interface Caller {
+  readonly principal: string;
+  /** Absent for Cairn's own controllers. */
+  readonly tokenId?: string;
+  readonly grants: readonly Grant[];
+  readonly requestId: string;
+}
+
+/** Cairn acting by itself: `on-alarm`, `reconcile`, `register-upload`. It may do everything. */
+export function systemCaller(component: string, requestId: string): Caller {
+  return {
+    principal: `system:${component}`,
+    grants: [{ role: 'admin', workspace: '*', models: '*' }],
+    requestId,
+  };
+}
