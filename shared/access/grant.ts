@@ -30,7 +30,10 @@ export function allows(caller: Caller, needed: Role, scope: Scope): boolean {
 /** @throws CairnError `PERMISSION_DENIED` naming the role that is missing */
 export function authorize(caller: Caller, needed: Role, scope: Scope): void {
   if (allows(caller, needed, scope)) return;
-  const where = scope.name === undefined ? `workspace "${scope.workspace}"` : `"${scope.name}" in workspace "${scope.workspace}"`;
+  const where =
+    scope.name === undefined
+      ? `workspace "${scope.workspace}"`
+      : `"${scope.name}" in workspace "${scope.workspace}"`;
   throw new CairnError('PERMISSION_DENIED', `${caller.principal} needs the role "${needed}" on ${where}.`);
 }
 

@@ -2,9 +2,10 @@ import { uuidv7 } from 'uuidv7';
 import type { Caller } from '../access/caller.ts';
 import type { Ports } from '../ports/ports.ts';
 import { ConditionFailed, type Op } from '../ports/table.ts';
+import { chainsPartition } from './chains.ts';
 import { type AuditEvent, GENESIS, hashOf } from './event.ts';
 import { feedItem } from './feed.ts';
-import { eventKey, headKey } from './keys.ts';
+import { type ChainHead, eventKey, headKey } from './keys.ts';
 
 /** A change of one resource, as its audit event tells it. */
 export interface Change {
@@ -15,12 +16,6 @@ export interface Change {
   readonly reason?: string | undefined;
   readonly before?: unknown;
   readonly after?: unknown;
-}
-
-/** Where a chain ends: moved by compare-and-swap with every event. */
-export interface ChainHead {
-  readonly seq: number;
-  readonly hash: string;
 }
 
 /**
@@ -85,6 +80,9 @@ function eventOps(event: AuditEvent, headRev: number | undefined): Op[] {
     },
     { put: { ...eventKey(event.chain, event.seq), body: event }, if: 'absent' },
     { put: feedItem(event), if: 'absent' },
+    ...(headRev === undefined
+      ? [{ put: { pk: chainsPartition(event.workspace), sk: event.chain, body: {} }, if: 'absent' as const }]
+      : []),
   ];
 }
 

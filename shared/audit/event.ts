@@ -34,5 +34,7 @@ export const GENESIS = '0'.repeat(64);
 
 /** The hash that an event must carry. */
 export function hashOf(event: Omit<AuditEvent, 'hash'>): string {
-  return createHash('sha256').update(canonicalize(event) ?? '').digest('hex');
+  return createHash('sha256')
+    .update(canonicalize(event) ?? '')
+    .digest('hex');
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { NewItem, Table } from '../ports/table.ts';
-import { eventKey } from './keys.ts';
 import type { AuditEvent } from './event.ts';
+import { eventKey } from './keys.ts';
 
 /** Partitions that a workspace's month is spread over, so that no single one takes all its writes. */
 const SHARDS = 4;
@@ -35,24 +35,29 @@ export async function recentEvents(
           pk: partition(query.workspace, name, shard),
           reverse: true,
           limit: query.limit,
-          ...(query.before === undefined ? {} : { after: query.before }),
+          after: query.before,
         }),
       ),
     );
-    const found = pages.flatMap((page) => page.items.map((item) => ({ ...(item.body as FeedEntry), id: item.sk })));
+    const found = pages.flatMap((page) =>
+      page.items.map((item) => ({ ...(item.body as FeedEntry), id: item.sk })),
+    );
     found.sort((a, b) => (a.id < b.id ? 1 : -1));
     entries.push(...found.slice(0, query.limit - entries.length));
     if (entries.length === query.limit) break;
   }
   const events: AuditEvent[] = [];
   for (let at = 0; at < entries.length; at += 100) {
-    const items = await table.getMany(entries.slice(at, at + 100).map((entry) => eventKey(entry.chain, entry.seq)));
+    const items = await table.getMany(
+      entries.slice(at, at + 100).map((entry) => eventKey(entry.chain, entry.seq)),
+    );
     events.push(...items.flatMap((item) => (item ? [item.body as AuditEvent] : [])));
   }
   return events;
 }
 
-const partition = (workspace: string, monthName: string, shard: number) => `events/${workspace}/${monthName}/${shard}`;
+const partition = (workspace: string, monthName: string, shard: number) =>
+  `events/${workspace}/${monthName}/${shard}`;
 
 const month = (at: number) => new Date(at).toISOString().slice(0, 7);
 

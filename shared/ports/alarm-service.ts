@@ -32,7 +32,12 @@ export type Statistic = 'Sum' | 'Average' | 'Minimum' | 'Maximum' | 'SampleCount
 
 /** A metric's statistic, or 100 × the quotient of two metrics' sums (metric math on CloudWatch). */
 export type MetricSource =
-  | { readonly kind: 'metric'; readonly metric: string; readonly dimensions: Dimensions; readonly statistic: Statistic }
+  | {
+      readonly kind: 'metric';
+      readonly metric: string;
+      readonly dimensions: Dimensions;
+      readonly statistic: Statistic;
+    }
   | {
       readonly kind: 'percentage';
       readonly numerator: string;

@@ -17,7 +17,10 @@ export interface BlobStore {
   /** Succeeds if there is no such object. */
   delete(key: string): Promise<void>;
   /** Keys that begin with `prefix`, in byte order, after `after`. */
-  list(prefix: string, options?: { after?: string; limit?: number }): Promise<{ objects: BlobEntry[]; more: boolean }>;
+  list(
+    prefix: string,
+    options?: { after?: string; limit?: number },
+  ): Promise<{ objects: BlobEntry[]; more: boolean }>;
 
   /** Begins an upload in parts, each of `partSize` bytes but the last. */
   createMultipart(key: string, shape: MultipartShape): Promise<{ uploadId: string }>;
@@ -32,7 +35,11 @@ export interface BlobStore {
   /** A URL that anyone may PUT `size` bytes to, once or again, until it expires. */
   presignPut(key: string, options: { expiresIn: number; size: number }): Promise<string>;
   /** A URL that anyone may PUT one part to until it expires. Part numbers begin at 1. */
-  presignPart(key: string, uploadId: string, part: { number: number; size: number; expiresIn: number }): Promise<string>;
+  presignPart(
+    key: string,
+    uploadId: string,
+    part: { number: number; size: number; expiresIn: number },
+  ): Promise<string>;
 }
 
 export interface PutOptions {

@@ -1,0 +1,182 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { commit, exclusively } from '../audit/commit.ts';
+import { CairnError } from '../errors.ts';
+import { type ListPage, listPage, type PageRequest } from '../ports/page.ts';
+import type { Ports } from '../ports/ports.ts';
+import type { Item, Key } from '../ports/table.ts';
+import { type Caller, systemCaller } from './caller.ts';
+import { allows, authorize, type Grant } from './grant.ts';
+
+/** A token's record; only the hash of its secret is kept. */
+export interface Token {
+  readonly format: 1;
+  readonly id: string;
+  readonly principal: string;
+  readonly description: string;
+  readonly grants: readonly Grant[];
+  /** SHA-256 of the whole token, lower-case hex. The secret has 256 random bits, so a slow hash would add nothing. */
+  readonly hash: string;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly expiresAt?: number;
+  readonly revokedAt?: number;
+}
+
+/** What is shown of a token: everything but the hash. */
+export type TokenInfo = Omit<Token, 'hash'>;
+
+const TOKENS = 'tokens';
+const tokenKey = (id: string): Key => ({ pk: TOKENS, sk: id });
+const tokenChain = (id: string) => `token/${id}`;
+
+/** Where the audit events of tokens are listed: a token is not of one workspace. */
+export const TOKEN_WORKSPACE = 'default';
+
+const hashOf = (token: string) => createHash('sha256').update(token).digest('hex');
+
+/** `cairn_<id>_<secret>`; the id finds the record. A token that automation chose has another form and a fixed id. */
+const FORM = /^cairn_([a-z0-9]{16})_[A-Za-z0-9_-]{43}$/;
+const CHOSEN_ID = 'admin';
+const idOf = (token: string) => FORM.exec(token)?.[1] ?? CHOSEN_ID;
+
+/** Shortest token that automation may choose. */
+export const CHOSEN_TOKEN_MIN = 16;
+
+/**
+ * Makes a token. A caller gives grants it has itself, so only an admin of all it grants can.
+ * @returns the record, and the token itself: the only time it is seen
+ */
+export async function issueToken(
+  ports: Ports,
+  caller: Caller,
+  input: { principal: string; description: string; grants: readonly Grant[]; expiresAt?: number | undefined },
+): Promise<{ token: string; info: TokenInfo }> {
+  for (const grant of input.grants) {
+    authorize(
+      caller,
+      'admin',
+      grant.models === '*'
+        ? { workspace: grant.workspace }
+        : { workspace: grant.workspace, name: grant.models },
+    );
+  }
+  const id = randomBytes(8).toString('hex');
+  const token = `cairn_${id}_${randomBytes(32).toString('base64url')}`;
+  const record: Token = {
+    format: 1,
+    id,
+    principal: input.principal,
+    description: input.description,
+    grants: input.grants,
+    hash: hashOf(token),
+    createdAt: ports.clock.now(),
+    createdBy: caller.principal,
+    ...(input.expiresAt === undefined ? {} : { expiresAt: input.expiresAt }),
+  };
+  const info = withoutHash(record);
+  await commit(ports, caller, { ...changeOf(record, 'token.created'), after: info }, [
+    { put: { ...tokenKey(id), body: record }, if: 'absent' },
+  ]);
+  return { token, info };
+}
+
+/**
+ * The first admin's token: made once, or the one that automation chose, whose change replaces it.
+ * @returns the token when it was made here and has to be shown
+ */
+export async function ensureAdminToken(ports: Ports, chosen?: string): Promise<string | undefined> {
+  const caller = systemCaller('start', 'start');
+  if (chosen === undefined) {
+    const { items } = await ports.table.query({ pk: TOKENS, limit: 1 });
+    if (items.length > 0) return undefined;
+    const grants: Grant[] = [{ role: 'admin', workspace: '*', models: '*' }];
+    return (
+      await issueToken(ports, caller, { principal: 'admin', description: 'Made at the first start', grants })
+    ).token;
+  }
+  const id = idOf(chosen);
+  await exclusively(tokenChain(id), async () => {
+    const item = await ports.table.get(tokenKey(id));
+    const before = item?.body as Token | undefined;
+    if (before?.hash === hashOf(chosen) && before.revokedAt === undefined) return;
+    const record: Token = {
+      format: 1,
+      id,
+      principal: 'admin',
+      description: 'Set by CAIRN_ADMIN_TOKEN',
+      grants: [{ role: 'admin', workspace: '*', models: '*' }],
+      hash: hashOf(chosen),
+      createdAt: ports.clock.now(),
+      createdBy: caller.principal,
+    };
+    await commit(ports, caller, { ...changeOf(record, 'token.created'), after: withoutHash(record) }, [
+      { put: { ...tokenKey(id), body: record }, if: item ? { rev: item.rev } : 'absent' },
+    ]);
+  });
+  return undefined;
+}
+
+/** Who sent this token. One read. @throws CairnError `UNAUTHENTICATED`, the same for every cause but expiry and revocation */
+export async function authenticate(
+  ports: Pick<Ports, 'table' | 'clock'>,
+  token: string,
+  requestId: string,
+): Promise<Caller> {
+  const record = (await ports.table.get(tokenKey(idOf(token))))?.body as Token | undefined;
+  if (!record || !sameHash(record.hash, hashOf(token)))
+    throw new CairnError('UNAUTHENTICATED', 'The token is not known.');
+  if (record.revokedAt !== undefined) throw new CairnError('UNAUTHENTICATED', 'The token has been revoked.');
+  if (record.expiresAt !== undefined && record.expiresAt <= ports.clock.now()) {
+    throw new CairnError('UNAUTHENTICATED', 'The token has expired.');
+  }
+  return { principal: record.principal, tokenId: record.id, grants: record.grants, requestId };
+}
+
+function sameHash(a: string, b: string): boolean {
+  return timingSafeEqual(Buffer.from(a, 'hex'), Buffer.from(b, 'hex'));
+}
+
+/** A page of tokens by id: all for an admin of everything, else the caller's own. */
+export async function listTokens(
+  ports: Pick<Ports, 'table'>,
+  caller: Caller,
+  page: PageRequest,
+): Promise<ListPage<TokenInfo>> {
+  const all = allows(caller, 'admin', { workspace: '*' });
+  const found = await ports.table.query({ pk: TOKENS, ...page });
+  return listPage(found, (item) => {
+    const info = withoutHash(item.body as Token);
+    return all || info.principal === caller.principal ? info : undefined;
+  });
+}
+
+/** Revokes a token, one's own or, for an admin of everything, any. @throws CairnError `TOKEN_NOT_FOUND` */
+export async function revokeToken(ports: Ports, caller: Caller, id: string, reason?: string): Promise<void> {
+  await exclusively(tokenChain(id), async () => {
+    const item = (await ports.table.get(tokenKey(id))) as Item<Token> | undefined;
+    if (!item) throw new CairnError('TOKEN_NOT_FOUND', `There is no token "${id}".`, 'id');
+    if (item.body.principal !== caller.principal) authorize(caller, 'admin', { workspace: '*' });
+    if (item.body.revokedAt !== undefined) return;
+    const revoked: Token = { ...item.body, revokedAt: ports.clock.now() };
+    await commit(
+      ports,
+      caller,
+      {
+        ...changeOf(revoked, 'token.revoked'),
+        reason,
+        before: withoutHash(item.body),
+        after: withoutHash(revoked),
+      },
+      [{ put: { ...tokenKey(id), body: revoked }, if: { rev: item.rev } }],
+    );
+  });
+}
+
+const withoutHash = ({ hash: _hash, ...info }: Token): TokenInfo => info;
+
+const changeOf = (token: Token, action: string) => ({
+  chain: tokenChain(token.id),
+  workspace: TOKEN_WORKSPACE,
+  action,
+  subject: `${token.principal} (${token.id})`,
+});

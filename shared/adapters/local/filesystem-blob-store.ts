@@ -1,0 +1,363 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { type BigIntStats, constants } from 'node:fs';
+import {
+  chmod,
+  copyFile,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  unlink,
+} from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Readable } from 'node:stream';
+import {
+  BlobError,
+  type BlobStat,
+  type BlobStore,
+  type ByteRange,
+  type PartStat,
+  type PutOptions,
+} from '../../ports/blob-store.ts';
+import type { Clock } from '../../ports/clock.ts';
+import { blobDirectories, syncDirectory } from './blob-directories.ts';
+import { blobPath } from './blob-key.ts';
+import { blobKeys } from './blob-listing.ts';
+import { blobUploads } from './blob-uploads.ts';
+import { mismatch, writeFully, writeStream } from './blob-writing.ts';
+import { urlSigner, type Verified } from './signed-url.ts';
+
+export interface FilesystemBlobStoreOptions {
+  readonly root: string;
+  /** Where the storage door is reached: `http://127.0.0.1:7070`. Asked at each signature. */
+  readonly baseUrl: () => string;
+  readonly signingKey: Uint8Array;
+  readonly clock: Clock;
+}
+
+/** A blob opened for reading: it stays what it is, whatever happens to its key. The caller closes the file. */
+export interface OpenBlob {
+  readonly file: FileHandle;
+  readonly size: number;
+  readonly etag: string;
+}
+
+/** What the file system can do beyond the port: for the storage door and the process platform. */
+export interface FilesystemBlobStore extends BlobStore {
+  /**
+   * Puts a blob's bytes at a path of the file system as a read-only file (mode 0444): a hard link where possible,
+   * else a copy. @throws BlobError `NOT_FOUND`; EEXIST if something is there
+   */
+  linkBlob(key: string, targetPath: string): Promise<void>;
+  /** @throws BlobError `NOT_FOUND` */
+  open(key: string): Promise<OpenBlob>;
+  /** @throws BlobError `NOT_FOUND` for an unknown upload, `SIZE_MISMATCH`; then the part is not there */
+  writePart(key: string, uploadId: string, number: number, source: Readable): Promise<PartStat>;
+  /** What a signed URL's path and query permit. */
+  verifyUrl(pathAndQuery: string): Verified;
+}
+
+const READ_BYTES = 256 * 1024;
+/** Unfinished files older than this many milliseconds are removed when the store is opened. */
+const UNFINISHED_AFTER = 24 * 60 * 60 * 1000;
+/** Digests of the objects written last, so that what was hashed on its way in need not be read again. */
+const DIGESTS_REMEMBERED = 10_000;
+const MAX_PAGE = 1000;
+
+/**
+ * A BlobStore in a directory: `objects/<key>` are the visible objects, `unfinished/` and `uploads/` what is on its
+ * way in. An object's file is complete, durable and read-only before it gets its name, and is never written again.
+ * A key that is also the beginning of another one up to a `/` is refused as INVALID_KEY.
+ */
+export async function openFilesystemBlobStore(
+  options: FilesystemBlobStoreOptions,
+): Promise<FilesystemBlobStore> {
+  const { root, baseUrl, signingKey, clock } = options;
+  const objects = `${root}/objects`;
+  const unfinished = `${root}/unfinished`;
+  for (const directory of [objects, unfinished, `${root}/uploads`])
+    await mkdir(directory, { recursive: true });
+  await syncDirectory(root);
+  const directories = blobDirectories(objects);
+  const uploads = blobUploads(`${root}/uploads`, clock);
+  const signer = urlSigner(signingKey, baseUrl, clock);
+  const digests = new Map<string, string>();
+  await removeOld(unfinished, clock);
+  await uploads.sweep();
+
+  const pathOf = (key: string) => blobPath(objects, key);
+  const unfinishedPath = () => `${unfinished}/${randomBytes(16).toString('hex')}`;
+
+  const remember = ({ etag, sha256 }: BlobStat) => {
+    if (sha256 === undefined) return;
+    if (digests.size >= DIGESTS_REMEMBERED) digests.clear();
+    digests.set(etag, sha256);
+  };
+
+  /** Gives a finished file its name. */
+  const place = async (file: string, key: string, ifAbsent: boolean): Promise<void> => {
+    const path = pathOf(key);
+    try {
+      await directories.add(dirname(path), () => (ifAbsent ? link(file, path) : rename(file, path)));
+    } catch (error) {
+      throw writeError(error, key);
+    }
+  };
+
+  const put = async (
+    key: string,
+    bytes: Uint8Array | AsyncIterable<Uint8Array>,
+    { sha256, size, ifAbsent = false }: PutOptions = {},
+  ): Promise<BlobStat> => {
+    pathOf(key);
+    const hash = createHash('sha256');
+    if (bytes instanceof Uint8Array) {
+      if (size !== undefined && bytes.length !== size) throw mismatch(key, size, String(bytes.length));
+      hash.update(bytes);
+    }
+    const path = unfinishedPath();
+    try {
+      const file = await open(path, 'wx', 0o444);
+      let stat: BlobStat;
+      try {
+        if (bytes instanceof Uint8Array) await writeFully(file, [bytes], 0);
+        else await writeStream(file, key, bytes, { position: 0, size, hash });
+        const found = hash.digest('hex');
+        if (sha256 !== undefined && found !== sha256) {
+          throw new BlobError('DIGEST_MISMATCH', key, `expected ${sha256}, found ${found}`);
+        }
+        await file.sync();
+        stat = { ...toStat(await file.stat({ bigint: true })), sha256: found };
+      } finally {
+        await file.close();
+      }
+      await place(path, key, ifAbsent);
+      remember(stat);
+      return stat;
+    } catch (error) {
+      throw writeError(error, key);
+    } finally {
+      await rm(path, { force: true });
+    }
+  };
+
+  const openBlob = async (key: string): Promise<OpenBlob> => {
+    try {
+      const file = await open(pathOf(key), 'r');
+      const found = await file.stat({ bigint: true });
+      if (found.isFile()) return { file, ...toStat(found) };
+      await file.close();
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    throw new BlobError('NOT_FOUND', key);
+  };
+
+  const copyTo = async (key: string, path: string): Promise<void> => {
+    const from = pathOf(key);
+    try {
+      const found = await stat(from);
+      if (!found.isFile()) throw new BlobError('NOT_FOUND', key);
+      await link(from, path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (isMissing(error)) throw new BlobError('NOT_FOUND', key);
+      if (code !== 'EXDEV' && code !== 'EMLINK' && code !== 'EPERM' && code !== 'ENOTSUP') throw error;
+      await copyFile(from, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+      await chmod(path, 0o444);
+      const file = await open(path, 'r');
+      await file.sync();
+      await file.close();
+    }
+  };
+
+  return {
+    put,
+    open: openBlob,
+    linkBlob: copyTo,
+
+    get: async (key, range) => {
+      const blob = await openBlob(key);
+      try {
+        const { start, end } = withinRange(key, blob.size, range);
+        return readRange(blob.file, start, end);
+      } catch (error) {
+        await blob.file.close();
+        throw error;
+      }
+    },
+
+    stat: async (key) => {
+      try {
+        const found = await stat(pathOf(key), { bigint: true });
+        if (!found.isFile()) return undefined;
+        const plain = toStat(found);
+        const sha256 = digests.get(plain.etag);
+        return sha256 === undefined ? plain : { ...plain, sha256 };
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    },
+
+    copy: async (from, to) => {
+      pathOf(to);
+      const path = unfinishedPath();
+      try {
+        await copyTo(from, path);
+        await place(path, to, false);
+      } catch (error) {
+        throw writeError(error, to);
+      } finally {
+        // rename(2) leaves both names when they are the same file already.
+        await rm(path, { force: true });
+      }
+    },
+
+    delete: async (key) => {
+      const path = pathOf(key);
+      try {
+        await unlink(path);
+        await syncDirectory(dirname(path));
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (!isMissing(error) && code !== 'EISDIR' && code !== 'EPERM') throw error;
+      }
+      await directories.prune(dirname(path));
+    },
+
+    list: async (prefix, { after = '', limit = MAX_PAGE } = {}) => {
+      const keys: string[] = [];
+      let more = false;
+      for await (const key of blobKeys(objects, prefix, after)) {
+        more = keys.length === Math.min(limit, MAX_PAGE);
+        if (more) break;
+        keys.push(key);
+      }
+      const entries = await Promise.all(
+        keys.map(async (key) => {
+          // A link changes ctime and not mtime: what was copied just now is new.
+          const found = await stat(pathOf(key)).catch(() => undefined);
+          return found && { key, size: found.size, modifiedAt: Math.floor(found.ctimeMs) };
+        }),
+      );
+      return { objects: entries.filter((entry) => entry !== undefined), more };
+    },
+
+    createMultipart: async (key, shape) => {
+      pathOf(key);
+      return {
+        uploadId: await uploads.create(key, shape).catch((error) => Promise.reject(writeError(error, key))),
+      };
+    },
+    writePart: (key, uploadId, number, source) =>
+      uploads
+        .writePart(key, uploadId, number, source)
+        .catch((error) => Promise.reject(writeError(error, key))),
+    listParts: uploads.listParts,
+    completeMultipart: (key, uploadId, parts) =>
+      uploads.complete(key, uploadId, parts, async (path, sha256) => {
+        const file = await open(path, 'r+');
+        let stat: BlobStat;
+        try {
+          await file.chmod(0o444);
+          await file.sync();
+          stat = { ...toStat(await file.stat({ bigint: true })), sha256 };
+        } finally {
+          await file.close();
+        }
+        await place(path, key, false);
+        remember(stat);
+        return stat;
+      }),
+    abortMultipart: uploads.abort,
+
+    presignGet: async (key, { expiresIn, filename, contentType }) => {
+      pathOf(key);
+      return signer.sign(
+        {
+          op: 'get',
+          key,
+          ...(filename === undefined ? {} : { filename }),
+          ...(contentType === undefined ? {} : { contentType }),
+        },
+        expiresIn,
+      );
+    },
+    presignPut: async (key, { expiresIn, size }) => {
+      pathOf(key);
+      return signer.sign({ op: 'put', key, size }, expiresIn);
+    },
+    presignPart: async (key, uploadId, { number, size, expiresIn }) => {
+      pathOf(key);
+      return signer.sign({ op: 'part', key, uploadId, number, size }, expiresIn);
+    },
+    verifyUrl: signer.verify,
+  };
+}
+
+/** A file is never written again, so which file it is tells which bytes they are. */
+function toStat({ size, ino, mtimeNs }: BigIntStats): { size: number; etag: string } {
+  return { size: Number(size), etag: `${ino.toString(36)}-${size.toString(36)}-${mtimeNs.toString(36)}` };
+}
+
+/** @throws BlobError `RANGE_NOT_SATISFIABLE` for a range that begins behind the last byte (RFC 9110, 14.1.1) */
+function withinRange(
+  key: string,
+  size: number,
+  range: ByteRange | undefined,
+): { start: number; end: number } {
+  if (range === undefined) return { start: 0, end: size };
+  const { start, end = size - 1 } = range;
+  if (!(start >= 0 && start < size && end >= start)) {
+    throw new BlobError('RANGE_NOT_SATISFIABLE', key, `${start}-${range.end ?? ''} of ${size} bytes`);
+  }
+  return { start, end: Math.min(end + 1, size) };
+}
+
+async function* readRange(file: FileHandle, start: number, end: number): AsyncGenerator<Uint8Array> {
+  try {
+    for (let at = start; at < end; ) {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - at));
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) throw new Error('the blob became shorter while it was read');
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function removeOld(directory: string, clock: Clock): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const path = `${directory}/${name}`;
+    const { mtimeMs } = await stat(path);
+    if (clock.now() - mtimeMs > UNFINISHED_AFTER) await rm(path, { force: true });
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+function writeError(error: unknown, key: string): unknown {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new BlobError('NO_SPACE', key);
+    case 'EEXIST':
+      return new BlobError('EXISTS', key);
+    case 'EISDIR':
+    case 'ENOTDIR':
+    case 'ENOTEMPTY':
+      return new BlobError('INVALID_KEY', key, 'it and another key would be file and directory of one name');
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,144 @@
+import type { Ports } from '../ports/ports.ts';
+import type { Item, NewItem, Op } from '../ports/table.ts';
+import { packBlobKey } from '../storage/prefix.ts';
+import { fileListItem, readFileList, type VersionFile } from './file-list.ts';
+import { commitObject } from './git/commit-object.ts';
+import { lfsAttributes, lfsPointer } from './git/lfs-pointer.ts';
+import { type GitObject, gitObject } from './git/object.ts';
+import { type PackedObject, writePack } from './git/pack.ts';
+import { buildTrees } from './git/tree.ts';
+import { packKey, repositoryKey } from './keys.ts';
+import type { StoredModel } from './model.ts';
+import type { Repository } from './repository.ts';
+import { fileListName } from './version.ts';
+
+/** A file whose bytes are at their content address. */
+export interface BlobFile {
+  readonly path: string;
+  readonly size: number;
+  readonly sha256: string;
+  /** The bytes of a text file that Git keeps itself (see {@link isGitText}); without them the file is an LFS pointer. */
+  readonly text?: Uint8Array;
+}
+
+/** Larger files, and those that are not text, are Git LFS pointers. */
+export const GIT_TEXT_MAX = 64 * 1024;
+
+/** Whether Git keeps these bytes itself: valid UTF-8 of at most 64 KiB. */
+export function isGitText(bytes: Uint8Array): boolean {
+  if (bytes.length > GIT_TEXT_MAX) return false;
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What a commit's pack item holds; a large pack is in the blob store under `blob`, its index under `blob` + `.objects.json`. */
+export interface PackBody {
+  readonly format: 1;
+  readonly commit: string;
+  readonly objects?: readonly PackedObject[];
+  readonly blob?: string;
+}
+
+const INLINE_PACK_BYTES = 120_000;
+const INLINE_PACK_OBJECTS = 1000;
+
+/** What a version's transaction writes of the repository, besides the version's own record. */
+export interface VersionCommit {
+  readonly commit: string;
+  readonly ops: readonly Op[];
+}
+
+/**
+ * Makes the commit of a version, on top of `main`: its new objects as one pack that travels in the transaction as an
+ * item (or, when large, is stored first), its file list, and the root that names it.
+ */
+export async function commitVersion(
+  ports: Pick<Ports, 'table' | 'blobs'>,
+  model: StoredModel,
+  root: Item<Repository>,
+  version: { number: number; author: string; message: string; at: number },
+  files: readonly BlobFile[],
+): Promise<VersionCommit> {
+  const blobs = files.map((file) => ({ file, object: gitObject('blob', file.text ?? lfsPointer(file)) }));
+  const list = blobs.map(
+    ({ file, object }): VersionFile => ({
+      path: file.path,
+      size: file.size,
+      sha256: file.sha256,
+      oid: object.oid,
+      mode: '100644',
+    }),
+  );
+  const attributes = lfsAttributes(files.filter((file) => !file.text).map(({ path }) => path));
+  const objects = [
+    ...blobs.map(({ object }) => object),
+    ...(attributes ? [gitObject('blob', attributes)] : []),
+  ];
+  const trees = buildTrees(treeFiles(list, attributes));
+  const main = root.body.main;
+  const commit = commitObject({
+    tree: trees.at(-1)?.oid ?? '',
+    parents: main ? [main.commit] : [],
+    author: version.author,
+    at: version.at,
+    message: version.message || `Version ${version.number}`,
+  });
+  const known = main
+    ? knownObjects((await readFileList(ports, model.id, fileListName(main.version))) ?? [])
+    : new Set();
+  const fresh = new Map([...objects, ...trees, commit].map((object) => [object.oid, object]));
+  for (const oid of fresh.keys()) if (known.has(oid)) fresh.delete(oid);
+  const body: Repository = {
+    ...root.body,
+    nextNumber: Math.max(root.body.nextNumber, version.number + 1),
+    main: { commit: commit.oid, version: version.number },
+  };
+  return {
+    commit: commit.oid,
+    ops: [
+      { put: { ...repositoryKey(model.id), body }, if: { rev: root.rev } },
+      { put: await packItem(ports, model, version.number, commit.oid, [...fresh.values()]), if: 'absent' },
+      { put: await fileListItem(ports.blobs, model, fileListName(version.number), list), if: 'absent' },
+    ],
+  };
+}
+
+function* treeFiles(files: readonly VersionFile[], attributes: Uint8Array | undefined) {
+  yield* files;
+  if (attributes)
+    yield { path: '.gitattributes', oid: gitObject('blob', attributes).oid, mode: '100644' as const };
+}
+
+/** The ids of all objects of a version but its commit: worked out from its files, without reading the repository. */
+function knownObjects(files: readonly VersionFile[]): Set<string> {
+  const pointers = files.filter((file) => gitObject('blob', lfsPointer(file)).oid === file.oid);
+  const attributes = lfsAttributes(pointers.map(({ path }) => path));
+  const known = new Set(files.map(({ oid }) => oid));
+  for (const tree of buildTrees(treeFiles(files, attributes))) known.add(tree.oid);
+  if (attributes) known.add(gitObject('blob', attributes).oid);
+  return known;
+}
+
+async function packItem(
+  ports: Pick<Ports, 'blobs'>,
+  model: StoredModel,
+  number: number,
+  commit: string,
+  objects: readonly GitObject[],
+): Promise<NewItem> {
+  const pack = writePack(objects);
+  const key = packKey(model.id, number);
+  if (pack.bytes.length <= INLINE_PACK_BYTES && objects.length <= INLINE_PACK_OBJECTS) {
+    const body: PackBody = { format: 1, commit, objects: pack.objects };
+    return { ...key, body, bytes: pack.bytes };
+  }
+  const blob = packBlobKey(model.workspace, model.id, commit);
+  await ports.blobs.put(blob, pack.bytes);
+  await ports.blobs.put(`${blob}.objects.json`, Buffer.from(JSON.stringify(pack.objects)));
+  const body: PackBody = { format: 1, commit, blob };
+  return { ...key, body };
+}

@@ -1,0 +1,110 @@
+import type { Caller } from '../access/caller.ts';
+import { authorize } from '../access/grant.ts';
+import { commit, exclusively } from '../audit/commit.ts';
+import { CairnError } from '../errors.ts';
+import type { Ports } from '../ports/ports.ts';
+import type { Op } from '../ports/table.ts';
+import { modelPrefix } from '../storage/prefix.ts';
+import {
+  fileListsPartition,
+  modelChain,
+  modelEntryKey,
+  modelKey,
+  packsPartition,
+  repositoryKey,
+} from './keys.ts';
+import { findModel, type Model, type ModelRef, preconditionFailed } from './model.ts';
+import { readRepository } from './repository.ts';
+
+/** Models whose bytes are still to be removed. */
+const PURGES = 'purges';
+
+interface Purge {
+  readonly id: string;
+  readonly workspace: string;
+}
+
+/**
+ * Deletes a model: its name is free at once, its audit chain stays, its bytes go with {@link purgeDeleted}.
+ * @throws CairnError `VERSION_IN_USE` while an endpoint needs one of its versions
+ */
+export async function deleteModel(
+  ports: Ports,
+  caller: Caller,
+  ref: ModelRef,
+  options: { ifMatch?: number; reason?: string } = {},
+): Promise<void> {
+  authorize(caller, 'admin', ref);
+  const { id } = await findModel(ports.table, ref);
+  await exclusively(modelChain(id), async () => {
+    const { rev, ...before } = await findModel(ports.table, ref);
+    if (options.ifMatch !== undefined && options.ifMatch !== rev) throw preconditionFailed(ref.name);
+    const [use] = (await ports.table.query({ pk: modelChain(id), prefix: USE_PREFIX, limit: 1 })).items;
+    if (use) {
+      const [, number, , endpoint] = use.sk.split('/');
+      throw new CairnError(
+        'VERSION_IN_USE',
+        `Endpoint "${endpoint}" needs version ${Number(number)}.`,
+        'model',
+      );
+    }
+    const root = await readRepository(ports.table, id);
+    const after: Model & { deletedAt: number } = { ...before, deletedAt: ports.clock.now() };
+    const purge: Purge = { id, workspace: ref.workspace };
+    await commit(
+      ports,
+      caller,
+      {
+        chain: modelChain(id),
+        workspace: ref.workspace,
+        action: 'model.deleted',
+        subject: ref.name,
+        reason: options.reason,
+        before,
+      },
+      [
+        { delete: modelEntryKey(ref.workspace, ref.name), if: 'any' },
+        { put: { ...modelKey(id), body: after }, if: { rev } },
+        // The root goes, so that no version can be committed any more.
+        { delete: repositoryKey(id), if: { rev: root.rev } },
+        { put: { pk: PURGES, sk: id, body: purge }, if: 'absent' },
+      ],
+    );
+  });
+}
+
+/** Removes the bytes, packs and records of deleted models; what is interrupted goes on at the next call. @returns bytes reclaimed */
+export async function purgeDeleted(ports: Ports): Promise<number> {
+  let reclaimed = 0;
+  const { items } = await ports.table.query({ pk: PURGES, limit: 100 });
+  for (const item of items) {
+    const { id, workspace } = item.body as Purge;
+    reclaimed += await deletePrefix(ports, modelPrefix(workspace, id));
+    await deletePartition(ports, packsPartition(id));
+    await deletePartition(ports, fileListsPartition(id));
+    await ports.table.transact([{ delete: { pk: item.pk, sk: item.sk }, if: 'any' }]);
+  }
+  return reclaimed;
+}
+
+async function deletePrefix(ports: Ports, prefix: string): Promise<number> {
+  let reclaimed = 0;
+  for (;;) {
+    const { objects } = await ports.blobs.list(prefix, { limit: 1000 });
+    if (objects.length === 0) return reclaimed;
+    for (const { key, size } of objects) {
+      await ports.blobs.delete(key);
+      reclaimed += size;
+    }
+  }
+}
+
+async function deletePartition(ports: Ports, pk: string): Promise<void> {
+  for (;;) {
+    const { items } = await ports.table.query({ pk, limit: 100 });
+    if (items.length === 0) return;
+    await ports.table.transact(
+      items.map((item): Op => ({ delete: { pk: item.pk, sk: item.sk }, if: 'any' })),
+    );
+  }
+}

@@ -1,0 +1,59 @@
+import type { Key } from '../ports/table.ts';
+
+/** Ten digits, so that numbers sort as text. */
+export const padded = (number: number) => String(number).padStart(10, '0');
+
+export const modelChain = (id: string) => `model/${id}`;
+export const workspaceChain = (name: string) => `workspace/${name}`;
+
+export const WORKSPACES = 'workspaces';
+export const workspaceKey = (name: string): Key => ({ pk: WORKSPACES, sk: name });
+
+/** The workspace's directory: a model's name → its id. */
+export const modelsPartition = (workspace: string) => `models/${workspace}`;
+export const modelEntryKey = (workspace: string, name: string): Key => ({
+  pk: modelsPartition(workspace),
+  sk: name,
+});
+
+export const modelKey = (id: string): Key => ({ pk: modelChain(id), sk: 'model' });
+export const repositoryKey = (id: string): Key => ({ pk: modelChain(id), sk: 'repository' });
+
+export const VERSION_PREFIX = 'version#';
+export const versionKey = (id: string, number: number): Key => ({
+  pk: modelChain(id),
+  sk: `${VERSION_PREFIX}${padded(number)}`,
+});
+
+export const ALIAS_PREFIX = 'alias#';
+export const aliasKey = (id: string, alias: string): Key => ({
+  pk: modelChain(id),
+  sk: `${ALIAS_PREFIX}${alias}`,
+});
+export const aliasHistoryPrefix = (alias: string) => `alias-history#${alias}#`;
+export const aliasHistoryKey = (id: string, alias: string, seq: number): Key => ({
+  pk: modelChain(id),
+  sk: `${aliasHistoryPrefix(alias)}${padded(seq)}`,
+});
+
+export const approvalHistoryPrefix = (number: number) => `approval-history#${padded(number)}#`;
+export const approvalHistoryKey = (id: string, number: number, seq: number): Key => ({
+  pk: modelChain(id),
+  sk: `${approvalHistoryPrefix(number)}${padded(seq)}`,
+});
+
+export const UPLOAD_PREFIX = 'upload#';
+export const uploadKey = (id: string, upload: string): Key => ({
+  pk: modelChain(id),
+  sk: `${UPLOAD_PREFIX}${upload}`,
+});
+
+/** Packs and file lists stand apart, so that listing versions reads none of them. */
+export const packsPartition = (id: string) => `packs/${id}`;
+export const packKey = (id: string, number: number): Key => ({ pk: packsPartition(id), sk: padded(number) });
+export const fileListsPartition = (id: string) => `files/${id}`;
+export const fileListKey = (id: string, name: string): Key => ({ pk: fileListsPartition(id), sk: name });
+
+/** Marks a version that an endpoint's revision runs or needs to go back to. */
+export const USE_PREFIX = 'use/';
+export const usePrefix = (number: number) => `${USE_PREFIX}${padded(number)}/`;

@@ -1,0 +1,46 @@
+import { exclusively } from '../audit/commit.ts';
+import { itemsOf } from '../ports/items-of.ts';
+import type { Ports } from '../ports/ports.ts';
+import { collectGarbage, GRACE_MS, type Reclaimed } from '../storage/garbage.ts';
+import { blobsPrefix } from '../storage/prefix.ts';
+import { readFileList } from './file-list.ts';
+import { modelChain, UPLOAD_PREFIX, USE_PREFIX, usePrefix, VERSION_PREFIX } from './keys.ts';
+import type { StoredModel } from './model.ts';
+import type { Upload } from './upload.ts';
+import { readPlan } from './upload-plan.ts';
+import { fileListName, storedVersion } from './version.ts';
+
+/**
+ * Removes bytes of a model that nothing refers to any more: no version that was not deleted, no endpoint's revision,
+ * no open upload. Holds back the model's writers meanwhile.
+ */
+export async function reclaim(ports: Ports, model: StoredModel): Promise<Reclaimed> {
+  return exclusively(modelChain(model.id), async () => {
+    const live = await liveDigests(ports, model);
+    const before = ports.clock.now() - GRACE_MS;
+    return collectGarbage(
+      ports.blobs,
+      blobsPrefix(model.workspace, model.id),
+      (sha256) => live.has(sha256),
+      before,
+    );
+  });
+}
+
+async function liveDigests(ports: Ports, model: StoredModel): Promise<Set<string>> {
+  const chain = modelChain(model.id);
+  const used = (await Array.fromAsync(itemsOf(ports.table, chain, USE_PREFIX))).map(({ sk }) => sk);
+  const live = new Set<string>();
+  for await (const item of itemsOf(ports.table, chain, VERSION_PREFIX)) {
+    const { number, deletedAt } = storedVersion(item);
+    if (deletedAt !== undefined && !used.some((sk) => sk.startsWith(usePrefix(number)))) continue;
+    const files = await readFileList(ports, model.id, fileListName(number));
+    for (const { sha256 } of files ?? []) live.add(sha256);
+  }
+  for await (const item of itemsOf(ports.table, chain, UPLOAD_PREFIX)) {
+    const { id, state } = item.body as Upload;
+    if (state !== 'OPEN') continue;
+    for (const { sha256 } of await readPlan(ports, model, id)) live.add(sha256);
+  }
+  return live;
+}

@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import type { Caller } from '../access/caller.ts';
+import { authorize } from '../access/grant.ts';
+import { CairnError } from '../errors.ts';
+import type { Ports } from '../ports/ports.ts';
+import type { Key } from '../ports/table.ts';
+import { blobKey, stagingKey } from '../storage/prefix.ts';
+import { addVersion, checkPaths } from './create-version.ts';
+import { createModel, findModel, type ModelRef, type StoredModel } from './model.ts';
+import { inspectStored, readTexts } from './stored-files.ts';
+import { findVersion, type StoredVersion } from './version.ts';
+
+/** Files that somebody put into the incoming area of a model. */
+export interface Arrival extends ModelRef {
+  /** Names this arrival and no other: what makes its registration happen once. */
+  readonly id: string;
+  readonly files: readonly ArrivedFile[];
+  readonly message: string;
+}
+
+export interface ArrivedFile {
+  readonly path: string;
+  readonly open: () => AsyncIterable<Uint8Array>;
+}
+
+interface Registered {
+  readonly model: string;
+  readonly version: number;
+}
+
+const arrivalKey = (id: string): Key => ({ pk: `arrival/${id}`, sk: 'version' });
+
+/**
+ * Makes the next version of what arrived, and the model too if there is none: exactly once for an arrival's id, however
+ * often it is told.
+ * @throws CairnError `MODEL_FILE_INVALID`, `INVALID_ARGUMENT`; then nothing was made
+ */
+export async function registerArrival(
+  ports: Ports,
+  caller: Caller,
+  arrival: Arrival,
+): Promise<StoredVersion> {
+  authorize(caller, 'contributor', arrival);
+  const registered = (await ports.table.get(arrivalKey(arrival.id)))?.body as Registered | undefined;
+  if (registered) return findVersion(ports.table, registered.model, registered.version);
+  checkPaths(arrival.files.map(({ path }) => path));
+  const model = await findOrCreate(ports, caller, arrival);
+  const stored = [];
+  for (const [index, file] of arrival.files.entries())
+    stored.push(await take(ports, model, arrival.id, index, file));
+  const inspection = await inspectStored(ports.blobs, model, stored);
+  const files = await readTexts(ports.blobs, model, stored);
+  const draft = { message: arrival.message, description: '', tags: {}, source: { via: 'incoming' as const } };
+  return addVersion(ports, caller, model, draft, files, inspection, (number) => {
+    const body: Registered = { model: model.id, version: number };
+    return [{ put: { ...arrivalKey(arrival.id), body }, if: 'absent' }];
+  });
+}
+
+async function findOrCreate(ports: Ports, caller: Caller, ref: ModelRef): Promise<StoredModel> {
+  try {
+    return await findModel(ports.table, ref);
+  } catch (error) {
+    if (!(error instanceof CairnError && error.code === 'MODEL_NOT_FOUND')) throw error;
+    const { workspace, name } = ref;
+    return createModel(ports, caller, { workspace, name, description: '', tags: {} });
+  }
+}
+
+/** Copies one file to its content address, hashing it on the way. */
+async function take(ports: Ports, model: StoredModel, arrival: string, index: number, file: ArrivedFile) {
+  const key = stagingKey(model.workspace, model.id, arrival, index);
+  const hash = createHash('sha256');
+  async function* hashed() {
+    for await (const chunk of file.open()) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  }
+  const { size } = await ports.blobs.put(key, hashed());
+  const sha256 = hash.digest('hex');
+  await ports.blobs.copy(key, blobKey(model.workspace, model.id, sha256));
+  await ports.blobs.delete(key);
+  return { path: file.path, size, sha256 };
+}

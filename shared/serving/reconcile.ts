@@ -1,0 +1,269 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Caller } from '../access/caller.ts';
+import { commit, exclusively } from '../audit/commit.ts';
+import { CairnError } from '../errors.ts';
+import { alarmPrefix, endpointAlarms } from '../monitoring/endpoint-alarms.ts';
+import type {
+  AlarmDefinition,
+  AlarmDescription,
+  AlarmNotification,
+  AlarmService,
+} from '../ports/alarm-service.ts';
+import type { Ports } from '../ports/ports.ts';
+import type { EndpointRef, ServingPlatform } from '../ports/serving-platform.ts';
+import type { Op } from '../ports/table.ts';
+import { changeOf, type Endpoint, findEndpoint } from './endpoint.ts';
+import { firingOf, withNotification } from './firing.ts';
+import { endpointChain, revisionKey, rolloutKey, statusKey, useKey } from './keys.ts';
+import {
+  type Action,
+  advance,
+  candidateOf,
+  neededRevisions,
+  nextDue,
+  type Observation,
+  type RolloutEvent,
+  type RolloutState,
+  type Wish,
+} from './rollout.ts';
+import { type RolloutRecord, recordEvent } from './rollout-record.ts';
+import { type Refusal, type StatusRecord, statusOf } from './status.ts';
+import { resolveTarget, type Target, type VersionSource, versionOf } from './version-source.ts';
+
+export type ReconcileDeps = Pick<Ports, 'table' | 'clock' | 'bus'> & {
+  readonly platform: ServingPlatform;
+  readonly alarms: Pick<AlarmService, 'putAlarm' | 'deleteAlarms' | 'describeAlarms'>;
+  readonly versions: VersionSource;
+};
+
+/** Far more steps than the machine takes under one observation: beyond them something is wrong with it. */
+const MAX_STEPS = 32;
+
+/**
+ * Brings an endpoint closer to its spec: observes, lets the rollout machine step, writes, then acts, until nothing is
+ * left to do now. Writes before it acts, so that a crash in between is made good by the next call. Nothing to do, nothing
+ * written. Of an endpoint that is gone it stops what runs.
+ * @returns `next`: when to call again although nothing has told to, milliseconds since the epoch
+ */
+export async function reconcileEndpoint(
+  deps: ReconcileDeps,
+  caller: Caller,
+  ref: EndpointRef,
+  notification?: AlarmNotification,
+): Promise<{ next?: number }> {
+  return exclusively(endpointChain(ref), async () => {
+    for (let step = 0; step < MAX_STEPS; step++) {
+      const found = await findEndpoint(deps.table, ref).catch(missing);
+      if (!found) {
+        await withdraw(deps, ref);
+        return {};
+      }
+      const { endpoint, status, statusRev } = found;
+      const alarms = await syncAlarms(deps, ref, endpoint, status.state);
+      const { wish, refusal, check } = await wishOf(deps.versions, endpoint, status.state);
+      const platform = await deps.platform.observe(ref);
+      const firing = firingOf(notification ? withNotification(alarms, notification) : alarms);
+      const seen: Observation = { wish, platform, firing };
+      const now = deps.clock.now();
+      const { state, actions, event } = advance(status.state, seen, now);
+      const after = statusOf(state, seen, { before: status, refusal, now });
+      await write(deps, caller, { ref, endpoint, before: status, after, statusRev, event, check, now });
+      for (const action of actions) await execute(deps, ref, action);
+      if (state === status.state) {
+        const next = nextDue(state, seen, now);
+        return next === undefined ? {} : { next };
+      }
+    }
+    throw new Error(`the rollout of ${ref.workspace}/${ref.endpoint} does not come to rest`);
+  });
+}
+
+function missing(error: unknown): undefined {
+  if (!(error instanceof CairnError) || error.code !== 'ENDPOINT_NOT_FOUND') throw error;
+}
+
+async function withdraw({ platform, alarms }: ReconcileDeps, ref: EndpointRef): Promise<void> {
+  await platform.withdraw(ref);
+  const left = await alarms.describeAlarms(alarmPrefix(ref.workspace, ref.endpoint));
+  if (left.length > 0) await alarms.deleteAlarms(left.map(({ name }) => name));
+}
+
+/** Gives the endpoint and the revisions that have traffic the alarms that the spec asks for, and takes the others away. */
+async function syncAlarms(
+  { alarms }: ReconcileDeps,
+  ref: EndpointRef,
+  { spec }: Endpoint,
+  state: RolloutState,
+): Promise<AlarmDescription[]> {
+  const watched = [
+    state.current,
+    candidateOf(state),
+    state.motion.phase === 'rolling-back' ? state.motion.bad : undefined,
+  ];
+  const revisions = new Set(watched.flatMap((revision) => (revision ? [revision.revision] : [])));
+  const wanted = [ref, ...[...revisions].map((revision) => ({ ...ref, revision }))].flatMap((one) =>
+    endpointAlarms(one, spec.alarms),
+  );
+  const prefix = alarmPrefix(ref.workspace, ref.endpoint);
+  const found = await alarms.describeAlarms(prefix);
+  const changed = wanted.filter((alarm) => !found.some((one) => isDefinedAs(one, alarm)));
+  const gone = found
+    .filter(({ name }) => !wanted.some((alarm) => alarm.name === name))
+    .map(({ name }) => name);
+  for (const alarm of changed) await alarms.putAlarm(alarm);
+  if (gone.length > 0) await alarms.deleteAlarms(gone);
+  return changed.length + gone.length === 0 ? found : alarms.describeAlarms(prefix);
+}
+
+function isDefinedAs(found: AlarmDescription, alarm: AlarmDefinition): boolean {
+  const { state: _, stateReason: __, stateUpdatedAt: ___, ...definition } = found;
+  return isDeepStrictEqual(definition, alarm);
+}
+
+interface Wanted {
+  readonly wish: Wish;
+  readonly refusal?: Refusal;
+  readonly check?: Op | undefined;
+}
+
+/** What the spec asks for now. A version that cannot be deployed is no error here: the endpoint stays where it is. */
+async function wishOf(versions: VersionSource, endpoint: Endpoint, state: RolloutState): Promise<Wanted> {
+  const { spec, generation, forced, workspace, modelId } = endpoint;
+  const { replicas, strategy, rollback, resources } = spec;
+  const wish = { generation, replicas, strategy, rollback, force: forced === generation };
+  const model = { id: modelId, name: spec.model };
+  try {
+    const version = await versionOf(versions, model, spec.target);
+    const known = [candidateOf(state), state.current].some(
+      (revision) => revision?.template.modelId === modelId && revision.template.version === version,
+    );
+    const target: Target = known
+      ? { modelId, model: model.name, version }
+      : await resolveTarget(versions, workspace, model, spec);
+    const template = { modelId, model: target.model, version, resources };
+    return { wish: { ...wish, template }, check: target.check };
+  } catch (error) {
+    if (!(error instanceof CairnError)) throw error;
+    return { wish, refusal: { code: error.code, detail: error.detail } };
+  }
+}
+
+interface Transition {
+  readonly ref: EndpointRef;
+  readonly endpoint: Endpoint;
+  readonly before: StatusRecord;
+  readonly after: StatusRecord;
+  readonly statusRev: number;
+  readonly event: RolloutEvent | undefined;
+  readonly check: Op | undefined;
+  readonly now: number;
+}
+
+async function write(deps: ReconcileDeps, caller: Caller, transition: Transition): Promise<void> {
+  const { ref, before, after, statusRev, event, check } = transition;
+  if (!event && isDeepStrictEqual(JSON.parse(JSON.stringify(after)), before)) return;
+  const ops: Op[] = [
+    { put: { ...statusKey(ref), body: after }, if: { rev: statusRev } },
+    ...useOps(ref, before.state, after.state),
+  ];
+  if (!event) return deps.table.transact(ops);
+  const startsRevision = event.type === 'rollout-started' && event.to.revision > before.state.lastRevision;
+  if (startsRevision) {
+    ops.push({
+      put: {
+        ...revisionKey(ref, event.to.revision),
+        body: { format: 1, ...event.to, createdAt: transition.now },
+      },
+      if: 'absent',
+    });
+    if (check) ops.push(check);
+  }
+  ops.push(...(await rolloutOps(deps, transition, event)));
+  const change = {
+    ...changeOf(ref, `endpoint.${event.type}`),
+    ...describe(event, before.state),
+  };
+  await commit(deps, caller, change, ops);
+}
+
+/** Versions in use are marked in their model's partition, in the transaction that makes or forgets the revision. */
+function useOps(ref: EndpointRef, before: RolloutState, after: RolloutState): Op[] {
+  const old = neededRevisions(before);
+  const now = neededRevisions(after);
+  const keyOf = ({ revision, template }: (typeof now)[number]) =>
+    useKey(template.modelId, template.version, ref, revision);
+  return [
+    ...now
+      .filter(({ revision }) => !old.some((one) => one.revision === revision))
+      .map((revision): Op => ({ put: { ...keyOf(revision), body: {} }, if: 'absent' })),
+    ...old
+      .filter(({ revision }) => !now.some((one) => one.revision === revision))
+      .map((revision): Op => ({ delete: keyOf(revision), if: 'any' })),
+  ];
+}
+
+async function rolloutOps(
+  deps: ReconcileDeps,
+  { ref, endpoint, now }: Transition,
+  event: RolloutEvent,
+): Promise<Op[]> {
+  const key = rolloutKey(ref, event.rollout);
+  const item = await deps.table.get(key);
+  const record = recordEvent(item?.body as RolloutRecord | undefined, event, { by: endpoint.updatedBy, now });
+  return record ? [{ put: { ...key, body: record }, if: item ? { rev: item.rev } : 'absent' }] : [];
+}
+
+function describe(event: RolloutEvent, before: RolloutState) {
+  const name = (revision: { revision: number; template: { version: number } } | undefined) =>
+    revision && { revision: revision.revision, version: revision.template.version };
+  const { rollout } = event;
+  switch (event.type) {
+    case 'traffic-shifted':
+      return { after: { rollout, weights: event.weights, ...name(candidateOf(before)) } };
+    case 'rollback-started':
+    case 'rolled-back': {
+      const { by, reason, alarm } = event.cause;
+      return {
+        reason,
+        before: name(event.from),
+        after: { rollout, ...name(event.to), by, ...(alarm ? { alarm } : {}) },
+      };
+    }
+    case 'rollout-failed':
+    case 'rollout-superseded':
+      return {
+        reason: event.reason,
+        before: { rollout, ...name(event.to) },
+        after: name(event.from) ?? null,
+      };
+    default:
+      return { before: name(event.from) ?? null, after: { rollout, ...name(event.to) } };
+  }
+}
+
+async function execute(
+  { platform, versions }: ReconcileDeps,
+  ref: EndpointRef,
+  action: Action,
+): Promise<void> {
+  switch (action.type) {
+    case 'start': {
+      const { revision, template } = action.revision;
+      const { model, modelId, version, resources } = template;
+      const files = await versions.listFiles(ref.workspace, modelId, version);
+      return platform.start({
+        ...ref,
+        revision,
+        model,
+        version,
+        files,
+        resources,
+        replicas: action.replicas,
+      });
+    }
+    case 'shift':
+      return platform.shift(ref, action.weights);
+    case 'stop':
+      return platform.stop(ref, action.revision);
+  }
+}

@@ -1,0 +1,20 @@
+/** Where a model's bytes are: one model, one prefix, so that access can be scoped to it and deleting it is deleting a prefix. */
+export const modelPrefix = (workspace: string, modelId: string) =>
+  `workspaces/${workspace}/models/${modelId}/`;
+
+/** The content address of a file's bytes. */
+export const blobKey = (workspace: string, modelId: string, sha256: string) =>
+  `${modelPrefix(workspace, modelId)}blobs/sha256/${sha256.slice(0, 2)}/${sha256}`;
+
+export const blobsPrefix = (workspace: string, modelId: string) =>
+  `${modelPrefix(workspace, modelId)}blobs/sha256/`;
+
+/** Where the bytes of one file of an upload wait to be verified. */
+export const stagingKey = (workspace: string, modelId: string, upload: string, file: number) =>
+  `${modelPrefix(workspace, modelId)}staging/${upload}/${file}`;
+
+export const packBlobKey = (workspace: string, modelId: string, commit: string) =>
+  `${modelPrefix(workspace, modelId)}git/packs/${commit}.pack`;
+
+export const fileListBlobKey = (workspace: string, modelId: string, name: string) =>
+  `${modelPrefix(workspace, modelId)}files/${name}.json`;
