@@ -40,6 +40,7 @@ export const ERRORS = {
   MODEL_FILE_INVALID: { status: 422, fix: 'The file cannot be read as what its name says: export the model again.' },
   NOT_DEPLOYABLE: { status: 422, fix: 'Deploy a version that `detail` describes.' },
   NOT_SUPPORTED: { status: 422, fix: 'Leave the field out, or use one of the values that `detail` names.' },
+  REPLICA_FAILED: { status: 502, fix: 'Send it again; `cairn logs` tells what happened to the replica.' },
   ENDPOINT_NOT_READY: { status: 503, fix: 'Try again shortly; `cairn status` tells why.' },
   STORAGE_FULL: { status: 507, fix: 'Free some disk space: `cairn doctor`.' },
   INTERNAL: { status: 500, fix: 'Report it with the requestId: the server’s log has the cause.' },

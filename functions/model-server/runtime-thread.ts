@@ -18,7 +18,9 @@ const HAND_OVER_BYTES = 64 * 1024;
  * time; large input buffers are handed over and are empty afterwards. If the thread dies, so does the process.
  */
 export async function loadRuntimeThread(path: string, threads: number): Promise<Runtime> {
-  const worker = new Worker(new URL('./runtime-worker.ts', import.meta.url), { workerData: { path, threads } });
+  const worker = new Worker(new URL('./runtime-worker.ts', import.meta.url), {
+    workerData: { path, threads },
+  });
   await once(worker, 'message');
   let waiting: { resolve(result: RunResult): void; reject(error: Error): void } | undefined;
   worker.on('message', (answer: WorkerAnswer) => {
@@ -47,7 +49,8 @@ function largeBuffers(tensors: Tensors): TransferListItem[] {
   const buffers = new Set<ArrayBuffer>();
   for (const { data } of Object.values(tensors)) {
     if (Array.isArray(data) || data.byteLength < HAND_OVER_BYTES) continue;
-    if (data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength) buffers.add(data.buffer);
+    if (data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength)
+      buffers.add(data.buffer);
   }
   return [...buffers];
 }

@@ -53,7 +53,8 @@ function toRuntime({ datatype, shape, data }: Tensor): RuntimeTensor {
 
 function fromRuntime(tensor: RuntimeTensor): Tensor {
   const datatype = DATATYPE_OF.get(tensor.type);
-  if (datatype === undefined) throw new Error(`an output is of the type ${tensor.type}, which cannot be sent`);
+  if (datatype === undefined)
+    throw new Error(`an output is of the type ${tensor.type}, which cannot be sent`);
   return { datatype, shape: tensor.dims, data: tensor.data as TensorData };
 }
 

@@ -68,7 +68,8 @@ export function joinRows(parts: readonly Tensor[]): Tensor {
   const { datatype, shape } = parts[0] as Tensor;
   const rows = parts.reduce((sum, part) => sum + (part.shape[0] as number), 0);
   const joined = [rows, ...shape.slice(1)];
-  if (datatype === 'BYTES') return { datatype, shape: joined, data: parts.flatMap((part) => part.data as string[]) };
+  if (datatype === 'BYTES')
+    return { datatype, shape: joined, data: parts.flatMap((part) => part.data as string[]) };
   const data = new DATATYPES[datatype].array(sizeOf(joined));
   let at = 0;
   for (const part of parts) {

@@ -16,7 +16,8 @@ export type ListedFile = z.infer<typeof FileList>[number];
  */
 export async function verifyFiles(directory: string, listPath: string): Promise<ListedFile[]> {
   const files = FileList.safeParse(JSON.parse(await readFile(listPath, 'utf8')));
-  if (!files.success) throw new CairnError('INVALID_ARGUMENT', z.prettifyError(files.error), 'CAIRN_MODEL_FILES');
+  if (!files.success)
+    throw new CairnError('INVALID_ARGUMENT', z.prettifyError(files.error), 'CAIRN_MODEL_FILES');
   for (const file of files.data) await verify(directory, file);
   return files.data;
 }
@@ -24,7 +25,11 @@ export async function verifyFiles(directory: string, listPath: string): Promise<
 async function verify(directory: string, file: ListedFile): Promise<void> {
   const inside = normalize(file.path);
   if (inside.startsWith('..') || inside.startsWith('/')) {
-    throw new CairnError('INVALID_ARGUMENT', `"${file.path}" is outside the model's directory.`, 'CAIRN_MODEL_FILES');
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `"${file.path}" is outside the model's directory.`,
+      'CAIRN_MODEL_FILES',
+    );
   }
   const hash = createHash('sha256');
   let size = 0;
@@ -42,6 +47,10 @@ async function verify(directory: string, file: ListedFile): Promise<void> {
   }
   const digest = hash.digest('hex');
   if (digest !== file.sha256) {
-    throw new CairnError('DIGEST_MISMATCH', `"${file.path}" has SHA-256 ${digest}, not ${file.sha256}.`, file.path);
+    throw new CairnError(
+      'DIGEST_MISMATCH',
+      `"${file.path}" has SHA-256 ${digest}, not ${file.sha256}.`,
+      file.path,
+    );
   }
 }

@@ -24,7 +24,9 @@ export async function rowsAreIndependent(
 ): Promise<boolean> {
   const fixed = [...inputs, ...outputs].find(({ shape }) => shape?.[0] !== -1);
   if (fixed !== undefined || inputs.length === 0) {
-    because(fixed === undefined ? 'there are no inputs' : `the first dimension of "${fixed.name}" does not vary`);
+    because(
+      fixed === undefined ? 'there are no inputs' : `the first dimension of "${fixed.name}" does not vary`,
+    );
     return false;
   }
   if (new Set(inputs.map((input) => input.dimensions?.[0] ?? null)).size > 1) {
@@ -60,7 +62,8 @@ function agrees(alone: Tensor | undefined, together: Tensor | undefined, row: nu
   if (part.shape.join() !== alone.shape.join()) return false;
   for (let n = 0; n < alone.data.length; n++) {
     const [a, b] = [alone.data[n], part.data[n]];
-    if (a === b || (typeof a === 'number' && Math.abs(a - Number(b)) <= TOLERANCE * Math.max(1, Math.abs(a)))) continue;
+    if (a === b || (typeof a === 'number' && Math.abs(a - Number(b)) <= TOLERANCE * Math.max(1, Math.abs(a))))
+      continue;
     if (!(Number.isNaN(a) && Number.isNaN(b))) return false;
   }
   return true;

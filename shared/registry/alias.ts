@@ -145,10 +145,15 @@ export async function getAlias(
 ): Promise<{ alias: StoredAlias; version: StoredVersion }> {
   authorize(caller, 'viewer', ref);
   const id = await findModelId(ports.table, ref);
-  const item = await ports.table.get(aliasKey(id, ref.alias));
-  const alias = item?.body as Alias | undefined;
-  if (!item || !alias || alias.version === null) throw aliasNotFound(ref);
-  return { alias: { ...alias, rev: item.rev }, version: await findVersion(ports.table, id, alias.version) };
+  const alias = await findAlias(ports.table, id, ref.alias);
+  if (!alias || alias.version === null) throw aliasNotFound(ref);
+  return { alias, version: await findVersion(ports.table, id, alias.version) };
+}
+
+/** The alias' record, also of one that points to nothing; for domain code that has authorised its caller. */
+export async function findAlias(table: Table, modelId: string, alias: string): Promise<StoredAlias | undefined> {
+  const item = await table.get(aliasKey(modelId, alias));
+  return item && { ...(item.body as Alias), rev: item.rev };
 }
 
 /** A page of a model's aliases by name. */

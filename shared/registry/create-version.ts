@@ -49,13 +49,15 @@ export async function createVersion(
   authorize(caller, 'contributor', ref);
   checkPaths(inline.map(({ path }) => path));
   const files = inline.map((file) => ({ ...announced(file), bytes: file.bytes }));
-  const bytesOf = new Map(files.map(({ sha256, bytes }) => [sha256, bytes]));
   const inspection = await inspect(
-    files,
-    async ({ sha256 }, start, end) => bytesOf.get(sha256)?.subarray(start, end) ?? new Uint8Array(),
+    files.map(({ path, size, bytes }) => ({
+      path,
+      size,
+      read: async (start, end) => bytes.subarray(start, end),
+    })),
   );
   const model = await findModel(ports.table, ref);
-  await Promise.all([...bytesOf].map(([sha256, bytes]) => putBlob(ports, model, sha256, bytes)));
+  await Promise.all(files.map(({ sha256, bytes }) => putBlob(ports, model, sha256, bytes)));
   const blobFiles = files.map(
     ({ bytes, ...file }): BlobFile => (isGitText(bytes) ? { ...file, text: bytes } : file),
   );
@@ -72,7 +74,7 @@ export async function addVersion(
   draft: VersionDraft,
   files: readonly BlobFile[],
   inspection: Inspection,
-  also: (number: number) => readonly Op[] = () => [],
+  also: (number: number) => Promise<readonly Op[]> = async () => [],
 ): Promise<StoredVersion> {
   return exclusively(modelChain(model.id), async () => {
     const root = await readRepository(ports.table, model.id);
@@ -100,7 +102,7 @@ export async function addVersion(
       [
         { put: { ...versionKey(model.id, number), body: version }, if: 'absent' },
         ...made.ops,
-        ...also(number),
+        ...(await also(number)),
       ],
     );
     return { ...version, rev: 1 };
@@ -198,14 +200,12 @@ function announced(file: InlineFile): { path: string; size: number; sha256: stri
 }
 
 async function putBlob(ports: Ports, model: StoredModel, sha256: string, bytes: Uint8Array): Promise<void> {
+  const key = blobKey(model.workspace, model.id, sha256);
+  // The same bytes are there already: that is what a content address is for.
+  if (await ports.blobs.stat(key)) return;
   try {
-    await ports.blobs.put(blobKey(model.workspace, model.id, sha256), bytes, {
-      sha256,
-      size: bytes.length,
-      ifAbsent: true,
-    });
+    await ports.blobs.put(key, bytes, { sha256, size: bytes.length, ifAbsent: true });
   } catch (error) {
-    // The same bytes are there already: that is what a content address is for.
     if (!(error instanceof BlobError && error.code === 'EXISTS')) throw error;
   }
 }

@@ -12,6 +12,7 @@ import {
   modelKey,
   packsPartition,
   repositoryKey,
+  USE_PREFIX,
 } from './keys.ts';
 import { findModel, type Model, type ModelRef, preconditionFailed } from './model.ts';
 import { readRepository } from './repository.ts';

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
+import { exclusively } from '../audit/commit.ts';
 import { CairnError } from '../errors.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Key } from '../ports/table.ts';
@@ -41,20 +42,41 @@ export async function registerArrival(
   arrival: Arrival,
 ): Promise<StoredVersion> {
   authorize(caller, 'contributor', arrival);
-  const registered = (await ports.table.get(arrivalKey(arrival.id)))?.body as Registered | undefined;
-  if (registered) return findVersion(ports.table, registered.model, registered.version);
-  checkPaths(arrival.files.map(({ path }) => path));
-  const model = await findOrCreate(ports, caller, arrival);
-  const stored = [];
-  for (const [index, file] of arrival.files.entries())
-    stored.push(await take(ports, model, arrival.id, index, file));
-  const inspection = await inspectStored(ports.blobs, model, stored);
-  const files = await readTexts(ports.blobs, model, stored);
-  const draft = { message: arrival.message, description: '', tags: {}, source: { via: 'incoming' as const } };
-  return addVersion(ports, caller, model, draft, files, inspection, (number) => {
-    const body: Registered = { model: model.id, version: number };
-    return [{ put: { ...arrivalKey(arrival.id), body }, if: 'absent' }];
+  return exclusively(arrivalKey(arrival.id).pk, async () => {
+    const registered = await findRegistered(ports, arrival.id);
+    if (registered) return registered;
+    checkPaths(arrival.files.map(({ path }) => path));
+    const model = await findOrCreate(ports, caller, arrival);
+    const stored = [];
+    for (const [index, file] of arrival.files.entries())
+      stored.push(await take(ports, model, arrival.id, index, file));
+    const inspection = await inspectStored(ports.blobs, model, stored);
+    const files = await readTexts(ports.blobs, model, stored);
+    const draft = {
+      message: arrival.message,
+      description: '',
+      tags: {},
+      source: { via: 'incoming' as const },
+    };
+    try {
+      return await addVersion(ports, caller, model, draft, files, inspection, async (number) => {
+        if (await ports.table.get(arrivalKey(arrival.id)))
+          throw new CairnError('CONFLICT', 'It is registered already.');
+        const body: Registered = { model: model.id, version: number };
+        return [{ put: { ...arrivalKey(arrival.id), body }, if: 'absent' }];
+      });
+    } catch (error) {
+      const elsewhere = error instanceof CairnError && error.code === 'CONFLICT';
+      const winner = elsewhere ? await findRegistered(ports, arrival.id) : undefined;
+      if (winner) return winner;
+      throw error;
+    }
   });
+}
+
+async function findRegistered(ports: Ports, id: string): Promise<StoredVersion | undefined> {
+  const registered = (await ports.table.get(arrivalKey(id)))?.body as Registered | undefined;
+  return registered && findVersion(ports.table, registered.model, registered.version);
 }
 
 async function findOrCreate(ports: Ports, caller: Caller, ref: ModelRef): Promise<StoredModel> {

@@ -46,9 +46,14 @@ export async function inspectStored(
   model: Owner,
   files: readonly StoredFile[],
 ): Promise<Inspection> {
-  return inspect(files, async ({ sha256 }, start, end) =>
-    start < end
-      ? readAll(blobs, blobKey(model.workspace, model.id, sha256), { start, end: end - 1 })
-      : new Uint8Array(),
+  return inspect(
+    files.map(({ path, size, sha256 }) => ({
+      path,
+      size,
+      read: async (start, end) =>
+        start < end
+          ? readAll(blobs, blobKey(model.workspace, model.id, sha256), { start, end: end - 1 })
+          : new Uint8Array(),
+    })),
   );
 }

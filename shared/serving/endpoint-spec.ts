@@ -36,6 +36,10 @@ const alarmTuning = (threshold: number) =>
     .refine((alarm) => alarm.datapointsToAlarm <= alarm.evaluationPeriods, {
       path: ['datapointsToAlarm'],
       message: 'must not be greater than evaluationPeriods',
+    })
+    .refine((alarm) => alarm.period * alarm.evaluationPeriods <= 86_400, {
+      path: ['evaluationPeriods'],
+      message: 'times period must be at most a day (86400 s)',
     });
 
 /** What the user wants of an endpoint. Unknown fields are refused, never ignored. */

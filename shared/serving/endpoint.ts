@@ -72,8 +72,9 @@ export async function createEndpoint(
     const rule = 'has 1 to 63 characters of a-z, 0-9 and -, and begins and ends with a letter or digit';
     throw new CairnError('INVALID_ARGUMENT', `An endpoint's name ${rule}.`, 'name');
   }
-  const { parsed, target } = await admit(ports, caller, ref, spec, options);
+  const parsed = admit(caller, ref, spec, options);
   return exclusively(endpointChain(ref), async () => {
+    const target = await targetOf(ports, ref, parsed);
     const [found, numbers] = await ports.table.getMany([endpointKey(ref), numbersKey(ref)]);
     if (found)
       throw new CairnError('ENDPOINT_EXISTS', `There is an endpoint "${ref.endpoint}" already.`, 'name');
@@ -127,8 +128,9 @@ export async function updateEndpoint(
   spec: unknown,
   options: DeployOptions & { ifMatch?: number | undefined } = {},
 ): Promise<EndpointView> {
-  const { parsed, target } = await admit(ports, caller, ref, spec, options);
+  const parsed = admit(caller, ref, spec, options);
   return exclusively(endpointChain(ref), async () => {
+    const target = await targetOf(ports, ref, parsed);
     const { endpoint: before, rev, status } = await findEndpoint(ports.table, ref);
     if (options.ifMatch !== undefined && options.ifMatch !== rev) {
       throw new CairnError(
@@ -296,14 +298,8 @@ interface Numbers {
   readonly lastRollout: number;
 }
 
-/** What has to hold before a spec is taken. */
-async function admit(
-  ports: ServingPorts,
-  caller: Caller,
-  ref: EndpointRef,
-  spec: unknown,
-  options: DeployOptions,
-): Promise<{ parsed: EndpointSpec; target: Target }> {
+/** The spec, if the caller may ask for it. */
+function admit(caller: Caller, ref: EndpointRef, spec: unknown, options: DeployOptions): EndpointSpec {
   authorize(caller, 'deployer', { workspace: ref.workspace, name: ref.endpoint });
   if (options.force && !options.reason?.trim()) {
     throw new CairnError(
@@ -314,8 +310,11 @@ async function admit(
   }
   const parsed = parseEndpointSpec(spec);
   authorize(caller, 'viewer', { workspace: ref.workspace, name: parsed.model });
-  const model = await ports.versions.findModel(ref.workspace, parsed.model);
-  return { parsed, target: await resolveTarget(ports.versions, ref.workspace, model, parsed) };
+  return parsed;
+}
+
+async function targetOf({ versions }: ServingPorts, ref: EndpointRef, spec: EndpointSpec): Promise<Target> {
+  return resolveTarget(versions, ref.workspace, await versions.findModel(ref.workspace, spec.model), spec);
 }
 
 async function refuseWhileAlarmed(

@@ -1,18 +1,9 @@
-import { mkdir, open, rmdir } from 'node:fs/promises';
+import { mkdir, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncDirectory } from './durable-file.ts';
 
 /** Forget what is known beyond this many directories: it costs one fsync to learn it again. */
 const REMEMBERED = 20_000;
-
-/** Makes an entry that was added to or removed from a directory survive a power cut. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
 
 /** Directories below `root` that appear with their first file and go with their last. */
 export function blobDirectories(root: string) {

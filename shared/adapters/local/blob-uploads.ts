@@ -3,8 +3,8 @@ import { mkdir, open, readdir, readFile, rm, stat, statfs, unlink, writeFile } f
 import { addAbortSignal, type Readable } from 'node:stream';
 import { BlobError, type MultipartShape, type PartStat } from '../../ports/blob-store.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { syncDirectory } from './blob-directories.ts';
 import { mismatch, writeStream } from './blob-writing.ts';
+import { syncDirectory } from './durable-file.ts';
 
 /**
  * An upload is a directory: `upload.json`, `data` with every part in its place, and in `parts/` one empty file for
@@ -213,10 +213,17 @@ async function replacePart(
     await syncDirectory(`${directory}/parts`);
   }
   const part: PartStat = { number, size, etag: randomBytes(16).toString('hex') };
+  // The part that is next in order is hashed on its way in.
+  const { digest } = upload;
+  const hash = digest.parts + 1 === number ? digest.hash.copy() : undefined;
   const data = await open(`${directory}/data`, 'r+');
   try {
     const bytes = source.iterator({ destroyOnReturn: false });
-    await writeStream(data, description.key, bytes, { position: description.partSize * (number - 1), size });
+    await writeStream(data, description.key, bytes, {
+      position: description.partSize * (number - 1),
+      size,
+      hash,
+    });
     await data.datasync();
   } finally {
     await data.close();
@@ -224,6 +231,7 @@ async function replacePart(
   await writeFile(`${directory}/parts/${fileName(part)}`, '');
   await syncDirectory(`${directory}/parts`);
   upload.parts.set(number, part);
+  if (hash !== undefined && upload.digest === digest) upload.digest = { hash, parts: number };
   return part;
 }
 

@@ -24,11 +24,12 @@ import {
   type PutOptions,
 } from '../../ports/blob-store.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { blobDirectories, syncDirectory } from './blob-directories.ts';
+import { blobDirectories } from './blob-directories.ts';
 import { blobPath } from './blob-key.ts';
 import { blobKeys } from './blob-listing.ts';
 import { blobUploads } from './blob-uploads.ts';
 import { mismatch, writeFully, writeStream } from './blob-writing.ts';
+import { syncDirectory } from './durable-file.ts';
 import { urlSigner, type Verified } from './signed-url.ts';
 
 export interface FilesystemBlobStoreOptions {

@@ -17,6 +17,7 @@ import { systemClock } from './system-clock.ts';
 const MAX_PK_BYTES = 2048;
 const MAX_SK_BYTES = 1024;
 const MAX_ITEM_BYTES = 350 * 1024;
+const MAX_TRANSACTION_BYTES = 4 * 1024 * 1024;
 const MAX_KEYS = 100;
 const MAX_PAGE_ITEMS = 1000;
 /** A page ends after this many bytes of items, so that one of large items does not fill the memory. */
@@ -106,6 +107,8 @@ function toWrites(ops: readonly Op[]): WriteOp[] {
   const writes = ops.map(toWrite);
   const keys = new Set(writes.map(({ pk, sk }) => JSON.stringify([pk, sk])));
   if (keys.size < writes.length) throw new RangeError('two operations of a transaction are on the same key');
+  const size = writes.reduce((sum, { body = '', bytes }) => sum + sizeOf(body, bytes), 0);
+  if (size > MAX_TRANSACTION_BYTES) throw tooLarge('The change', size, MAX_TRANSACTION_BYTES);
   return writes;
 }
 
@@ -120,15 +123,19 @@ function toWrite(op: Op): WriteOp {
   requireKey(op.put);
   const body = JSON.stringify(op.put.body);
   if (body === undefined) throw new TypeError(`the body of ${pk} ${sk} is not JSON`);
-  const size = Buffer.byteLength(body) + (bytes?.length ?? 0);
-  if (size > MAX_ITEM_BYTES) {
-    throw new CairnError(
-      'TOO_LARGE',
-      `The record "${sk}" has ${size} bytes; at most ${MAX_ITEM_BYTES} can be kept.`,
-    );
-  }
-  return { kind: 'put', pk, sk, if: condition, body, bytes, expiresAt };
+  if (expiresAt !== undefined && !Number.isSafeInteger(expiresAt))
+    throw new RangeError('expiresAt is in seconds');
+  const size = sizeOf(body, bytes);
+  if (size > MAX_ITEM_BYTES) throw tooLarge(`The record "${sk}"`, size, MAX_ITEM_BYTES);
+  // A copy: a view would take the whole buffer it looks at along to the writer's thread.
+  return { kind: 'put', pk, sk, if: condition, body, bytes: bytes && new Uint8Array(bytes), expiresAt };
 }
+
+const sizeOf = (body: string, bytes: Uint8Array | undefined) =>
+  Buffer.byteLength(body) + (bytes?.length ?? 0);
+
+const tooLarge = (what: string, size: number, most: number) =>
+  new CairnError('TOO_LARGE', `${what} has ${size} bytes; at most ${most} can be kept.`);
 
 function requireKey({ pk, sk }: Key): void {
   requireText('partition key', pk, MAX_PK_BYTES);
@@ -157,10 +164,23 @@ interface Waiting {
  * they are rejected (whether they happened is then unknown) and the next one starts a new thread.
  */
 async function openWriter(path: string, clock: Clock) {
-  let worker: Worker | undefined = await startWorker(path);
+  let worker: Worker | undefined;
   let waiting: Waiting[] = [];
   let running = false;
   let closed = false;
+
+  const started = async (): Promise<Worker> => {
+    const fresh = await startWorker(path);
+    // One that dies while nobody waits for it is replaced when it is needed.
+    fresh
+      .on('error', () => undefined)
+      .once('exit', () => {
+        if (worker === fresh) worker = undefined;
+      });
+    worker = fresh;
+    return fresh;
+  };
+  await started();
 
   const write = (ops: readonly WriteOp[]): Promise<readonly number[]> => {
     if (closed) return Promise.reject(new Error('the table is closed'));
@@ -177,12 +197,12 @@ async function openWriter(path: string, clock: Clock) {
     const batch = waiting;
     waiting = [];
     try {
-      worker ??= await startWorker(path);
+      const current = worker ?? (await started());
       const message: WriteBatch = {
         now: Math.floor(clock.now() / 1000),
         transactions: batch.map(({ ops }) => ops),
       };
-      const outcome = await exchange(worker, message);
+      const outcome = await exchange(current, message);
       if ('error' in outcome) throw outcome.full ? storageFull() : new Error(`SQLite: ${outcome.error}`);
       for (const [index, { resolve }] of batch.entries()) resolve(outcome.failed[index] ?? []);
     } catch (error) {

@@ -84,7 +84,7 @@ export function readMlmodel(text: string): MlmodelContents {
 
 function parseYaml(text: string): unknown {
   try {
-    return parse(text, { maxAliasCount: 100, logLevel: 'silent' });
+    return parse(text, { maxAliasCount: 100, logLevel: 'error' });
   } catch (error) {
     throw invalid((error as Error).message);
   }

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type AlarmEngineOptions, openAlarmEngine } from '../../../../shared/adapters/local/alarm-engine.ts';
 import { endpointAlarms } from '../../../../shared/monitoring/endpoint-alarms.ts';
 import { metricsReport } from '../../../../shared/monitoring/report.ts';
@@ -114,6 +114,45 @@ describe('recorded requests', () => {
     expect(await total(60)).toEqual([]);
     request(1);
     expect(await total(60)).toHaveLength(1);
+  });
+});
+
+describe('a started engine', () => {
+  beforeEach(
+    () => void vi.useFakeTimers({ now: START + 3000, toFake: ['setTimeout', 'clearTimeout', 'Date'] }),
+  );
+  afterEach(() => void vi.useRealTimers());
+
+  test('ticks at each multiple of ten seconds until it is stopped', async () => {
+    const clock = { now: () => Date.now() };
+    const { engine, request, sent } = await open({ clock });
+    const [errorRate] = watch({ errorRate: fast });
+    await engine.putAlarm(errorRate as AlarmDefinition);
+    engine.start();
+    request(1, 500);
+    await vi.advanceTimersByTimeAsync(6990);
+    expect(sent).toEqual([]);
+    await vi.advanceTimersByTimeAsync(20);
+    expect(sent).toMatchObject([{ NewStateValue: 'ALARM' }]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(sent).toMatchObject([{ NewStateValue: 'ALARM' }, { NewStateValue: 'OK' }]);
+    await engine.stop();
+    request(1, 500);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(sent).toHaveLength(2);
+  });
+
+  test('tells of a tick that failed and goes on', async () => {
+    const errors: unknown[] = [];
+    const broken = { now: () => START };
+    const { engine } = await open({ clock: broken, onError: (error) => void errors.push(error) });
+    engine.start();
+    vi.spyOn(broken, 'now')
+      .mockImplementationOnce(() => START)
+      .mockImplementationOnce(() => rejecting(new Error('no time')));
+    await vi.advanceTimersByTimeAsync(10_010);
+    expect(errors).toMatchObject([{ message: 'no time' }]);
+    await engine.stop();
   });
 });
 

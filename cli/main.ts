@@ -1,0 +1,127 @@
+import { Command, CommanderError } from 'commander';
+import { CliError, EXIT } from './cli-error.ts';
+import { alias } from './commands/alias.ts';
+import { approve } from './commands/approve.ts';
+import { audit } from './commands/audit.ts';
+import { deletion } from './commands/delete.ts';
+import { deploy } from './commands/deploy.ts';
+import { doctor } from './commands/doctor.ts';
+import { login, logout } from './commands/login.ts';
+import { logs } from './commands/logs.ts';
+import { models, versions } from './commands/models.ts';
+import { predict } from './commands/predict.ts';
+import { pull } from './commands/pull.ts';
+import { push } from './commands/push.ts';
+import { rollback } from './commands/rollback.ts';
+import { show } from './commands/show.ts';
+import { status } from './commands/status.ts';
+import { token } from './commands/token.ts';
+import { workspace } from './commands/workspace.ts';
+import { VERSION } from './context.ts';
+import { closeConnections } from './http.ts';
+import { makeOutput } from './output.ts';
+import { DEFAULT_URL } from './settings.ts';
+
+const VERBS = [
+  login,
+  logout,
+  push,
+  pull,
+  models,
+  versions,
+  show,
+  alias,
+  approve,
+  deploy,
+  status,
+  predict,
+  rollback,
+  logs,
+  audit,
+  deletion,
+  token,
+  workspace,
+  doctor,
+];
+
+const AFTER = `
+Environment:
+  CAIRN_URL      address of the server (${DEFAULT_URL})
+  CAIRN_TOKEN    token, instead of what \`cairn login\` stored
+  NO_COLOR       no colours
+
+Exit codes:
+  0 done    1 failed    2 usage    3 not found    4 denied    5 conflict
+  6 cannot reach the server    130 interrupted
+
+Examples:
+  cairn login
+  cairn push model.onnx digits -m "first try"
+  cairn deploy digits@1
+  cairn predict digits --input images.json
+  cairn rollback digits --reason "wrong answers"
+
+With --json a command writes one JSON document, with the API's field names, to stdout; errors are JSON on stderr.`;
+
+function makeProgram(): Command {
+  const program = new Command('cairn')
+    .description('Version, store, deploy, watch and roll back machine-learning models.')
+    .version(VERSION)
+    .option('--url <url>', 'address of the server')
+    .option('--token-file <file>', 'file that holds the token')
+    .option('-w, --workspace <name>', 'workspace', 'default')
+    .option('--json', 'one JSON document on stdout')
+    .option('-q, --quiet', 'no progress and no notes')
+    .addHelpText('after', AFTER);
+  // Both are inherited by the verbs, so they stand before them.
+  program.exitOverride().configureHelp({ showGlobalOptions: true });
+  program.configureOutput({ writeErr: () => undefined });
+  for (const verb of VERBS) verb(program);
+  return program;
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const program = makeProgram();
+  try {
+    if (argv.length === 0) return program.outputHelp();
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    report(error, argv);
+  } finally {
+    closeConnections();
+  }
+}
+
+/** Tells what went wrong and sets the exit code. */
+function report(error: unknown, argv: readonly string[]): void {
+  const before = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
+  const output = makeOutput({ json: before.includes('--json'), quiet: false });
+  if (error instanceof CliError) {
+    output.problem(error.problem);
+    process.exitCode = error.exitCode;
+  } else if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return;
+    process.exitCode = EXIT.usage;
+    output.problem(usageProblem(error, argv));
+  } else {
+    const { code, message } = error as NodeJS.ErrnoException;
+    output.problem({ code: code ?? 'UNEXPECTED', detail: message });
+    process.exitCode = EXIT.failed;
+  }
+}
+
+function usageProblem({ code, message }: CommanderError, argv: readonly string[]) {
+  const verb = argv.find((word) => !word.startsWith('-')) ?? '';
+  const known = VERBS.length > 0 && code !== 'commander.unknownCommand' ? ` ${verb}` : '';
+  if (code === 'commander.help') return { code: 'USAGE', detail: `"cairn ${verb}" needs another word.`, fix: `See \`cairn ${verb} --help\`.` };
+  const detail = message.replace(/^error: /, '').replace(/^./, (first) => first.toUpperCase());
+  return { code: 'USAGE', detail, fix: `See \`cairn${known} --help\`.` };
+}
+
+// A reader that has seen enough, like `head`, is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+await main(process.argv.slice(2));

@@ -1,0 +1,72 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { CairnError } from '../../shared/errors.ts';
+import { registerAliases } from './aliases/aliases.handlers.ts';
+import { registerApprovals } from './approvals/approvals.handlers.ts';
+import { registerAudit } from './audit/audit.handlers.ts';
+import { type ApiEnv, bind } from './bind.ts';
+import type { Contract, Register } from './contract.ts';
+import type { ApiDeps } from './deps.ts';
+import { registerEndpoints } from './endpoints/endpoints.handlers.ts';
+import { registerFiles } from './files/files.handlers.ts';
+import { accessLog } from './middleware/access-log.ts';
+import { authentication } from './middleware/authentication.ts';
+import { idempotency } from './middleware/idempotency.ts';
+import { pathGuard } from './middleware/path-guard.ts';
+import { requestId } from './middleware/request-id.ts';
+import { registerModels } from './models/models.handlers.ts';
+import { document, openApiDocument } from './openapi.ts';
+import { problemResponse } from './problem.ts';
+import { matches, pathOf } from './request-path.ts';
+import { registerSearch } from './search/search.handlers.ts';
+import { registerSystem } from './system/system.handlers.ts';
+import { registerTokens } from './tokens/tokens.handlers.ts';
+import { registerUploads } from './uploads/uploads.handlers.ts';
+import { registerVersions } from './versions/versions.handlers.ts';
+import { registerWorkspaces } from './workspaces/workspaces.handlers.ts';
+
+/**
+ * The native API: every route of `/api/v1` and those about the service itself. It runs wherever Hono does; who it
+ * stands on comes with `deps`.
+ */
+export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
+  const app = new OpenAPIHono<ApiEnv>();
+  const contracts: Contract[] = [];
+  const open = new Set<string>();
+  const idempotent = idempotency(deps.ports, async (request) => app.fetch(request));
+
+  app.use(requestId, accessLog(deps.logger), authentication(deps.ports, open), pathGuard(contracts));
+  app.onError((error, c) => problemResponse(error, c.get('requestId'), deps.logger));
+  app.notFound((c) => {
+    const path = pathOf(c.req.url);
+    const allowed = contracts.filter((contract) => matches(contract, path)).map(({ method }) => method.toUpperCase());
+    if (allowed.length === 0) {
+      const error = new CairnError('NOT_FOUND', `There is nothing at ${c.req.method} ${path}.`);
+      return problemResponse(error, c.get('requestId'), deps.logger);
+    }
+    const error = new CairnError('METHOD_NOT_ALLOWED', `${path} takes ${allowed.join(', ')}, not ${c.req.method}.`);
+    const allow = allowed.includes('GET') ? [...allowed, 'HEAD'] : allowed;
+    return problemResponse(error, c.get('requestId'), deps.logger, { allow: allow.join(', ') });
+  });
+
+  const register: Register = (contract, handler) => {
+    contracts.push(contract);
+    if (contract.open) open.add(contract.path);
+    document(app, contract);
+    bind(app, contract, handler, idempotent);
+  };
+  let described: object | undefined;
+
+  registerWorkspaces(register, deps);
+  registerModels(register, deps);
+  registerVersions(register, deps);
+  registerFiles(register, deps);
+  registerUploads(register, deps);
+  registerAliases(register, deps);
+  registerApprovals(register, deps);
+  registerEndpoints(register, deps);
+  registerAudit(register, deps);
+  registerTokens(register, deps);
+  registerSearch(register, deps);
+  registerSystem(register, deps, () => (described ??= openApiDocument(app, deps.version)));
+  return app;
+}

@@ -1,0 +1,87 @@
+import { z } from '@hono/zod-openapi';
+import { API, type Contract } from '../contract.ts';
+import { Limit } from '../page.ts';
+import { Time } from '../time.ts';
+import { WorkspaceParam } from '../workspaces/workspaces.routes.ts';
+
+const params = z.object({ workspace: WorkspaceParam });
+
+const AuditEvent = z
+  .strictObject({
+    format: z.literal(1),
+    chain: z.string(),
+    seq: z.int(),
+    id: z.string(),
+    at: Time,
+    workspace: z.string(),
+    action: z.string(),
+    subject: z.string(),
+    actor: z.strictObject({ principal: z.string(), tokenId: z.string().optional() }),
+    requestId: z.string(),
+    reason: z.string().optional(),
+    before: z.unknown().optional(),
+    after: z.unknown().optional(),
+    previous: z.string(),
+    hash: z.string(),
+  })
+  .meta({
+    id: 'AuditEvent',
+    description:
+      'One link of a resource’s chain. `hash` is the SHA-256 of the RFC 8785 canonical JSON of all other fields, with `at` as milliseconds since the epoch.',
+  });
+
+export const listAuditEvents = {
+  method: 'get',
+  path: `${API}/workspaces/{workspace}/audit`,
+  operationId: 'listAuditEvents',
+  tag: 'audit',
+  summary: 'List who did what, newest first',
+  params,
+  query: z.strictObject({
+    limit: Limit,
+    before: z.uuid('must be an event’s id').optional().meta({ description: 'Only events older than the one with this id.' }),
+    resource: z
+      .string()
+      .regex(/^(model|endpoint|workspace|token)\/.{1,255}$/, 'must be model/<id>, endpoint/<workspace>/<name>, workspace/<name> or token/<id>')
+      .optional()
+      .meta({ description: 'Only this resource’s: `model/<id>`, `endpoint/<workspace>/<name>`, `workspace/<name>`, `token/<id>`.' }),
+  }),
+  answers: { 200: { description: 'Events, newest first. Continue with `before` = the last one’s id.', schema: z.strictObject({ items: z.array(AuditEvent) }) } },
+  errors: ['WORKSPACE_NOT_FOUND'],
+} satisfies Contract;
+
+export const verifyAudit = {
+  method: 'get',
+  path: `${API}/workspaces/{workspace}/audit/verification`,
+  operationId: 'verifyAudit',
+  tag: 'audit',
+  summary: 'Recompute the workspace’s hash chains',
+  params,
+  answers: {
+    200: {
+      description: 'Whether all chains hold; else the first record of each that does not fit.',
+      schema: z
+        .strictObject({
+          ok: z.boolean(),
+          chains: z.int(),
+          events: z.int(),
+          checkpointAt: Time.optional().meta({ description: 'When the newest signed checkpoint was made.' }),
+          problems: z.array(z.strictObject({ chain: z.string(), seq: z.int(), problem: z.string() })),
+        })
+        .meta({ id: 'AuditVerification' }),
+    },
+  },
+  errors: ['WORKSPACE_NOT_FOUND'],
+} satisfies Contract;
+
+export const streamEvents = {
+  method: 'get',
+  path: `${API}/workspaces/{workspace}/events`,
+  operationId: 'streamEvents',
+  tag: 'audit',
+  summary: 'Follow what happens in the workspace',
+  description: 'Server-sent events from now on: the event’s name is its type, its data JSON. Delivery is best effort; the audit trail is the record.',
+  params,
+  answers: { 200: { description: 'Events, until the client hangs up.', schema: z.string(), mediaType: 'text/event-stream' } },
+  errors: ['WORKSPACE_NOT_FOUND', 'NOT_SUPPORTED'],
+} satisfies Contract;

@@ -1,0 +1,46 @@
+import type { DomainEvent } from '../../../shared/ports/event-bus.ts';
+import type { ApiDeps } from '../deps.ts';
+import { rfc3339 } from '../time.ts';
+
+/** Keeps proxies from closing a silent connection. */
+const HEARTBEAT_MS = 15_000;
+/** Events waiting for a client that does not read; a slower one is cut off and can connect again. */
+const BACKLOG = 1000;
+
+/**
+ * The workspace's events as server-sent events.
+ * Source: WHATWG HTML, "Server-sent events", 9.2.6 Interpreting an event stream.
+ */
+export function eventStream(subscribe: NonNullable<ApiDeps['subscribe']>, workspace: string): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let stop = () => {};
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        const send = (text: string) => {
+          if ((controller.desiredSize ?? 0) <= 0) {
+            stop();
+            controller.error(new Error('the client does not read'));
+            return;
+          }
+          controller.enqueue(encoder.encode(text));
+        };
+        const heartbeat = setInterval(() => send(':\n\n'), HEARTBEAT_MS);
+        heartbeat.unref();
+        const unsubscribe = subscribe((event) => {
+          if (event.workspace === workspace) send(formatEvent(event));
+        });
+        stop = () => {
+          clearInterval(heartbeat);
+          unsubscribe();
+        };
+        send(': connected\n\n');
+      },
+      cancel: () => stop(),
+    },
+    { highWaterMark: BACKLOG },
+  );
+}
+
+const formatEvent = (event: DomainEvent) =>
+  `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify({ ...event, at: rfc3339(event.at) })}\n\n`;

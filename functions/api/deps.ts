@@ -1,0 +1,27 @@
+import type { Logger } from 'pino';
+import type { AlarmService } from '../../shared/ports/alarm-service.ts';
+import type { DomainEvent } from '../../shared/ports/event-bus.ts';
+import type { Ports } from '../../shared/ports/ports.ts';
+import type { ServingPlatform } from '../../shared/ports/serving-platform.ts';
+import type { VersionSource } from '../../shared/serving/version-source.ts';
+
+/** What the API stands on. A composition root passes it in; without an optional part its routes answer NOT_SUPPORTED. */
+export interface ApiDeps {
+  readonly ports: Ports;
+  readonly alarms: AlarmService;
+  /** Endpoints: what serving knows of the registry, and whose logs are shown. */
+  readonly serving?: { readonly versions: VersionSource; readonly platform: Pick<ServingPlatform, 'logs'> };
+  /** Gets one line for each request at `info`, and unexpected errors at `error`. */
+  readonly logger: Pick<Logger, 'info' | 'error' | 'isLevelEnabled'>;
+  readonly version: string;
+  /** Origin that clients reach the service at; without it the one they asked. */
+  readonly publicUrl?: string;
+  /** Rejects while the service cannot do its work. */
+  readonly ready?: () => Promise<void>;
+  /** The process' metrics in Prometheus' text format. */
+  readonly metrics?: () => Promise<string>;
+  /** Calls the listener for every event from now on, until the returned function is called. */
+  readonly subscribe?: (listener: (event: DomainEvent) => void) => () => void;
+  /** Renders the docs page; loaded when it is first asked for, so that a small function can leave it out. */
+  readonly docs?: () => Promise<(document: object) => string>;
+}

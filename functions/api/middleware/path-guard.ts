@@ -1,0 +1,21 @@
+import type { MiddlewareHandler } from 'hono';
+import type { ApiEnv } from '../bind.ts';
+import type { Contract } from '../contract.ts';
+import { pathOf, refuseBrokenPath } from '../request-path.ts';
+
+/** What servers that keep the request's target as it was sent hand over (@hono/node-server's bindings). */
+interface Bindings {
+  readonly incoming?: { readonly url?: string };
+}
+
+const SUSPICIOUS = /\/\/|\/\.|\/%2e|%(?![0-9a-f]{2})|%[89a-f]/i;
+
+/** Refuses paths that would reach another route than they name, before routing; see {@link refuseBrokenPath}. */
+export function pathGuard(contracts: readonly Contract[]): MiddlewareHandler<ApiEnv> {
+  return (c, next) => {
+    const sent = (c.env as Bindings | undefined)?.incoming?.url ?? c.req.raw.url;
+    const path = pathOf(sent);
+    if (SUSPICIOUS.test(path)) refuseBrokenPath(path, contracts);
+    return next();
+  };
+}

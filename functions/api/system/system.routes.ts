@@ -1,0 +1,82 @@
+import { z } from '@hono/zod-openapi';
+import type { Contract } from '../contract.ts';
+
+const State = z.strictObject({ status: z.literal('ok') });
+
+export const healthz = {
+  method: 'get',
+  path: '/healthz',
+  operationId: 'healthz',
+  tag: 'system',
+  summary: 'Whether the process lives',
+  open: true,
+  answers: { 200: { description: 'It lives.', schema: State } },
+} satisfies Contract;
+
+export const readyz = {
+  method: 'get',
+  path: '/readyz',
+  operationId: 'readyz',
+  tag: 'system',
+  summary: 'Whether the service can do its work',
+  open: true,
+  answers: {
+    200: { description: 'It can.', schema: State },
+    503: { description: 'It cannot.', schema: z.strictObject({ status: z.literal('unavailable') }) },
+  },
+} satisfies Contract;
+
+export const version = {
+  method: 'get',
+  path: '/version',
+  operationId: 'version',
+  tag: 'system',
+  summary: 'Get the service’s version',
+  open: true,
+  answers: {
+    200: {
+      description: 'The version.',
+      schema: z.strictObject({ name: z.literal('cairn'), version: z.string(), api: z.literal('v1') }),
+    },
+  },
+} satisfies Contract;
+
+export const metrics = {
+  method: 'get',
+  path: '/metrics',
+  operationId: 'metrics',
+  tag: 'system',
+  summary: 'Get the process’ metrics for Prometheus',
+  description: 'Needs the role viewer on all workspaces.',
+  answers: { 200: { description: 'Metrics in the text format.', schema: z.string(), mediaType: 'text/plain' } },
+} satisfies Contract;
+
+export const openapi = {
+  method: 'get',
+  path: '/openapi.json',
+  operationId: 'openapi',
+  tag: 'system',
+  summary: 'Get this description',
+  open: true,
+  answers: { 200: { description: 'An OpenAPI 3.1 document.', schema: z.record(z.string(), z.unknown()) } },
+} satisfies Contract;
+
+export const docs = {
+  method: 'get',
+  path: '/docs',
+  operationId: 'docs',
+  tag: 'system',
+  summary: 'Read this description',
+  open: true,
+  answers: { 200: { description: 'A page.', schema: z.string(), mediaType: 'text/html' } },
+} satisfies Contract;
+
+export const root = {
+  method: 'get',
+  path: '/',
+  operationId: 'root',
+  tag: 'system',
+  summary: 'Leads to the docs',
+  open: true,
+  answers: { 302: { description: 'The docs are at Location.' } },
+} satisfies Contract;

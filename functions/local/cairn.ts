@@ -1,0 +1,154 @@
+import { mkdir } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join, resolve } from 'node:path';
+import { getRequestListener } from '@hono/node-server';
+import type { Logger } from 'pino';
+import { uuidv7 } from 'uuidv7';
+import { ensureAdminToken } from '../../shared/access/token.ts';
+import { openAlarmEngine } from '../../shared/adapters/local/alarm-engine.ts';
+import { openDataDir } from '../../shared/adapters/local/data-dir.ts';
+import { openFilesystemBlobStore } from '../../shared/adapters/local/filesystem-blob-store.ts';
+import { createGateway } from '../../shared/adapters/local/gateway.ts';
+import { openInProcessBus } from '../../shared/adapters/local/in-process-bus.ts';
+import { openKeyFile } from '../../shared/adapters/local/key-file.ts';
+import { openProcessPlatform } from '../../shared/adapters/local/process-platform.ts';
+import { openSqliteTable } from '../../shared/adapters/local/sqlite-table.ts';
+import { storageDoor } from '../../shared/adapters/local/storage-door.ts';
+import { systemClock } from '../../shared/adapters/local/system-clock.ts';
+import type { EndpointRef } from '../../shared/ports/serving-platform.ts';
+import { ensureDefaultWorkspace } from '../../shared/registry/workspace.ts';
+import { everyEndpoint } from '../../shared/serving/every-endpoint.ts';
+import { endpointsConcerned } from '../../shared/serving/followers.ts';
+import { registeredVersions } from '../../shared/serving/registered-versions.ts';
+import { createApp } from '../api/app.ts';
+import { onAlarm } from '../on-alarm/handler.ts';
+import { reconcile } from '../reconcile/handler.ts';
+import { startReconcileLoop } from '../reconcile/loop.ts';
+import { authoriseRequest } from './authorise-request.ts';
+import { dispatch } from './dispatch.ts';
+import { docsPage } from './docs-page.ts';
+import { startHousekeeping } from './housekeeping.ts';
+import { watchIncoming } from './incoming.ts';
+import { processMetrics } from './process-metrics.ts';
+import type { Settings } from './settings.ts';
+import { VERSION } from './version.ts';
+
+export interface RunningCairn {
+  readonly url: string;
+  /** Made by this start, to be shown once. */
+  readonly adminToken?: string | undefined;
+  readonly incoming: string;
+  close(): Promise<void>;
+}
+
+const PROJECT = resolve(import.meta.dirname, '../..');
+
+/** Puts everything together in one process and listens. @throws Error with a sentence when it cannot start */
+export async function startCairn(settings: Settings, logger: Logger): Promise<RunningCairn> {
+  const clock = systemClock;
+  const dataDir = await openDataDir(settings.dataDir);
+  const inData = (name: string) => join(dataDir.path, name);
+  const keys = await openKeyFile(inData('keys.json'));
+  const table = await openSqliteTable(inData('cairn.db'));
+  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 65_000 });
+  let url = settings.publicUrl ?? '';
+  const blobs = await openFilesystemBlobStore({
+    root: inData('blobs'),
+    baseUrl: () => url,
+    signingKey: keys.hmacKey('storage'),
+    clock,
+  });
+  const bus = openInProcessBus((err, event) => logger.error({ err, event: event.id }, 'a listener failed'));
+  const ports = { table, blobs, clock, keys, bus };
+  await ensureDefaultWorkspace(ports);
+  const adminToken = await ensureAdminToken(ports, settings.adminToken);
+
+  const alarms = await openAlarmEngine({
+    clock,
+    path: inData('alarms.json'),
+    notify: async (notification) => {
+      await onAlarm(serving, notification, uuidv7());
+    },
+    onError: (err) => logger.error({ err }, 'alarms'),
+  });
+  const platform = await openProcessPlatform({
+    directory: inData('serving'),
+    clock,
+    entry: join(PROJECT, 'functions/model-server/main.ts'),
+    program: [join(PROJECT, 'functions/model-server'), join(PROJECT, 'node_modules'), join(PROJECT, 'package.json')],
+    materialise: (file, target) => blobs.linkBlob(file.key, target),
+    onChange: (ref) => loop.wake(ref),
+  });
+  const versions = registeredVersions(ports);
+  const serving = { ...ports, platform, alarms, versions };
+  const loop = startReconcileLoop({
+    reconcile: (ref) => reconcile(serving, ref, uuidv7()),
+    clock,
+    onError: (err, ref) => logger.error({ err, ...ref }, 'cannot reconcile'),
+  });
+  const wakeAll = (refs: readonly EndpointRef[]) => refs.forEach(loop.wake);
+  bus.subscribe((event) => {
+    endpointsConcerned(table, event).then(wakeAll, (err) => logger.error({ err }, 'cannot find endpoints'));
+  });
+
+  const app = createApp({
+    ports,
+    alarms,
+    serving: { versions, platform },
+    logger,
+    version: VERSION,
+    subscribe: bus.subscribe,
+    metrics: processMetrics,
+    docs: docsPage,
+    ...(settings.publicUrl === undefined ? {} : { publicUrl: settings.publicUrl }),
+  });
+  const gateway = createGateway({
+    routes: (ref) => platform.routes(ref),
+    authorise: authoriseRequest(ports),
+    record: (sample) => alarms.record(sample),
+  });
+  server.on('request', dispatch({ api: getRequestListener(app.fetch), storage: storageDoor(blobs), gateway, logger }));
+  await listen(server, settings);
+  url ||= `http://${hostInUrl(settings.host)}:${(server.address() as AddressInfo).port}`;
+
+  wakeAll(await everyEndpoint(table));
+  for (const ref of await platform.list()) loop.wake(ref);
+  alarms.start();
+  await mkdir(inData('incoming'), { recursive: true });
+  const incoming = await watchIncoming(ports, inData('incoming'), logger);
+  const housekeeping = startHousekeeping(ports, logger);
+
+  return {
+    url,
+    adminToken,
+    incoming: inData('incoming'),
+    async close() {
+      server.close();
+      server.closeIdleConnections();
+      await incoming.close();
+      await alarms.stop();
+      await loop.stop();
+      await platform.close();
+      server.closeAllConnections();
+      await housekeeping.close();
+      await table.close();
+      await dataDir.release();
+    },
+  };
+}
+
+function listen(server: ReturnType<typeof createServer>, { host, port }: Settings): Promise<void> {
+  return new Promise((done, failed) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const inUse = error.code === 'EADDRINUSE';
+      failed(inUse ? new Error(`Port ${port} is in use. Set CAIRN_PORT to another one (0 takes a free one).`) : error);
+    });
+    server.listen(port, host, done);
+  });
+}
+
+const hostInUrl = (host: string) => {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+};

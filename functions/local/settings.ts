@@ -1,0 +1,57 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { CHOSEN_TOKEN_MIN } from '../../shared/access/token.ts';
+
+/** Each setting's environment variable, its meaning and its schema: what `--help` lists and what start-up parses. */
+const SETTINGS = {
+  CAIRN_HOST: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
+  CAIRN_PORT: z.coerce.number().int().min(0).max(65_535).default(7070).describe('port to listen on; 0 takes a free one'),
+  CAIRN_DATA_DIR: z.string().min(1).default('./data').transform((dir) => resolve(dir)).describe('folder that holds everything'),
+  CAIRN_PUBLIC_URL: z.url().optional().describe('address that clients use, where it is not the one listened on'),
+  CAIRN_ADMIN_TOKEN: z
+    .string()
+    .min(CHOSEN_TOKEN_MIN)
+    .optional()
+    .describe(`the first admin token, at least ${CHOSEN_TOKEN_MIN} characters; otherwise one is made and printed once`),
+  CAIRN_LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('warn')
+    .describe('least severe log lines to write'),
+};
+
+const Settings = z.object(SETTINGS);
+
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  readonly dataDir: string;
+  readonly publicUrl?: string | undefined;
+  readonly adminToken?: string | undefined;
+  readonly logLevel: string;
+}
+
+/** @returns the settings, or a sentence for each one that is wrong */
+export function parseSettings(env: Readonly<Record<string, string | undefined>>): Settings | { readonly problems: string[] } {
+  const present = Object.fromEntries(Object.entries(env).filter(([name, value]) => name in SETTINGS && value !== ''));
+  const parsed = Settings.safeParse(present);
+  if (!parsed.success) return { problems: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) };
+  const { CAIRN_HOST, CAIRN_PORT, CAIRN_DATA_DIR, CAIRN_PUBLIC_URL, CAIRN_ADMIN_TOKEN, CAIRN_LOG_LEVEL } = parsed.data;
+  return {
+    host: CAIRN_HOST,
+    port: CAIRN_PORT,
+    dataDir: CAIRN_DATA_DIR,
+    publicUrl: CAIRN_PUBLIC_URL?.replace(/\/$/, ''),
+    adminToken: CAIRN_ADMIN_TOKEN,
+    logLevel: CAIRN_LOG_LEVEL,
+  };
+}
+
+/** The text of `npm start -- --help`. */
+export function settingsHelp(): string {
+  const rows = Object.entries(SETTINGS).map(([name, schema]) => {
+    const fallback = schema.safeParse(undefined).data;
+    const shown = name === 'CAIRN_DATA_DIR' ? './data' : fallback;
+    return `  ${name.padEnd(18)} ${schema.description ?? ''}${shown === undefined ? '' : ` (${shown})`}`;
+  });
+  return ['Cairn on one machine. Settings are environment variables:', '', ...rows, ''].join('\n');
+}

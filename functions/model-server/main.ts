@@ -1,0 +1,85 @@
+import type { AddressInfo } from 'node:net';
+import { Server as NetServer } from 'node:net';
+import { CairnError } from '../../shared/errors.ts';
+import { createBatcher } from './batcher.ts';
+import { jsonLog } from './log.ts';
+import { createMetrics } from './metrics.ts';
+import { loadModel } from './model.ts';
+import { createModelServer } from './server.ts';
+import { readSettings, type Settings } from './settings.ts';
+import { verifyFiles } from './verify-files.ts';
+
+/** Exit codes: 0 drained, 1 unexpected or drained too late, 2 settings, 3 files are not what was published, 4 model does not load. */
+const write = (line: string) => void process.stdout.write(line);
+
+process.on('uncaughtException', (error) => {
+  jsonLog('error', write)('error', `uncaught: ${error.message}`, { stack: error.stack });
+  process.exit(1);
+});
+
+const settings = await orExit(2, async () => readSettings(process.env));
+if (settings.CAIRN_EXIT_WITH_PARENT === '1') process.stdin.on('end', () => process.exit(0)).resume();
+const log = jsonLog(settings.CAIRN_LOG_LEVEL, write);
+const files = await orExit(3, () => verifyFiles(settings.CAIRN_MODEL_DIR, settings.CAIRN_MODEL_FILES));
+const model = await orExit(4, () => loadModel(settings, files, log));
+
+const metrics = createMetrics(model);
+const batcher = createBatcher(model.run, {
+  joinable: model.joinable,
+  maxRows: settings.CAIRN_BATCH_MAX,
+  maxWaiting: settings.CAIRN_QUEUE_MAX,
+  onRun: metrics.ran,
+  onUnjoinable: (why) => log('warn', `batching is off: ${why}`),
+});
+let draining = false;
+const server = createModelServer({
+  model,
+  batcher,
+  metrics,
+  log,
+  bodyLimit: settings.CAIRN_BODY_LIMIT,
+  draining: () => draining,
+});
+server.listen(settings.CAIRN_PORT, settings.CAIRN_HOST, () => {
+  write(`${JSON.stringify({ ready: true, port: (server.address() as AddressInfo).port })}\n`);
+});
+process.on('SIGTERM', () => drain(settings));
+process.on('SIGINT', () => drain(settings));
+
+/** How long an idle connection stays open for a request that is already on its way. */
+const IDLE_MS = 500;
+
+/**
+ * Stops accepting connections, finishes the requests under way, and those that still come on open connections, then
+ * exits. A connection closes with its next answer, or when nothing came on it for half a second.
+ */
+function drain({ CAIRN_DRAIN_SECONDS: seconds }: Settings): void {
+  if (draining) return;
+  draining = true;
+  log('info', 'draining');
+  // http.Server's own close() would cut idle connections at once, with requests that are on their way.
+  NetServer.prototype.close.call(server, () => {
+    log('info', 'drained');
+    process.exit(0);
+  });
+  setInterval(() => server.closeIdleConnections(), IDLE_MS);
+  setTimeout(() => {
+    log('error', `requests were still under way ${seconds} seconds after SIGTERM`);
+    process.exit(1);
+  }, seconds * 1000);
+}
+
+async function orExit<T>(code: number, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    const reason =
+      error instanceof CairnError ? { code: error.code, msg: error.detail } : { msg: String(error) };
+    jsonLog('error', write)(
+      'error',
+      `cannot start: ${reason.msg}`,
+      'code' in reason ? { code: reason.code } : {},
+    );
+    process.exit(code);
+  }
+}

@@ -1,0 +1,156 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { registerArrival } from '../../../shared/registry/register-arrival.ts';
+import { createModel } from '../../../shared/registry/model.ts';
+import { abortUpload, completeUpload, createUpload, expireUploads, getUpload, signParts } from '../../../shared/registry/upload.ts';
+import { getVersion, listFiles, listVersions } from '../../../shared/registry/version.ts';
+import { blobKey, modelPrefix } from '../../../shared/storage/prefix.ts';
+import { digest } from '../../../shared/storage/verify.ts';
+import { type LocalPorts, openLocalPorts, someone } from '../../support/local-ports.ts';
+
+const ada = someone('ada', 'admin');
+const ref = { workspace: 'default', name: 'digits' };
+const draft = { message: 'm', description: '', tags: {}, source: { via: 'upload' as const } };
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const announce = (path: string, bytes: Uint8Array) => ({ path, size: bytes.length, sha256: sha256(bytes) });
+
+let ports: LocalPorts;
+let model: Awaited<ReturnType<typeof createModel>>;
+beforeEach(async () => {
+  ports = await openLocalPorts();
+  model = await createModel(ports, ada, { ...ref, description: '', tags: {} });
+});
+afterEach(() => ports.close());
+
+const begin = async (files: Record<string, Uint8Array>, announced = Object.entries(files).map(([path, bytes]) => announce(path, bytes))) => {
+  const { upload, files: described } = await createUpload(ports, ada, ref, draft, announced);
+  return { upload: { ...ref, upload: upload.id }, version: upload.version, files: described };
+};
+
+/** Sends parts of a file over HTTP, as a client does. */
+async function send(upload: { workspace: string; name: string; upload: string }, path: string, bytes: Uint8Array, only?: number[]) {
+  const parts = await signParts(ports, ada, upload, { path, from: 1, count: 100 });
+  let at = 0;
+  for (const { number, size, url } of parts) {
+    const body = Uint8Array.from(bytes.subarray(at, at + size));
+    at += size;
+    if (only && !only.includes(number)) continue;
+    const answer = await fetch(url, { method: 'PUT', body });
+    expect([number, answer.status]).toEqual([number, 200]);
+  }
+}
+
+const MIB = 1024 * 1024;
+
+describe('an upload', () => {
+  test('is PENDING with its number, and READY when every byte is verified', async () => {
+    const big = randomBytes(65 * MIB);
+    const small = Buffer.from('hello');
+    const { upload, version, files } = await begin({ 'big.bin': big, 'dir/small.txt': small });
+    expect(files).toMatchObject([
+      { path: 'big.bin', parts: 2, done: false, received: [] },
+      { path: 'dir/small.txt', parts: 1, done: false, received: [] },
+    ]);
+    expect(await getVersion(ports, ada, { ...ref, number: version })).toMatchObject({ number: 1, status: 'PENDING' });
+    await send(upload, 'big.bin', big, [2]);
+    await send(upload, 'dir/small.txt', small);
+    expect((await getUpload(ports, ada, upload)).files.map(({ received }) => received)).toEqual([[2], [1]]);
+    await expect(completeUpload(ports, ada, upload)).rejects.toMatchObject({
+      code: 'UPLOAD_INCOMPLETE',
+      detail: '"big.bin" lacks part 1.',
+    });
+    await send(upload, 'big.bin', big, [1]);
+    const ready = await completeUpload(ports, ada, upload);
+    expect(ready).toMatchObject({ number: 1, status: 'READY', size: big.length + 5, commit: expect.stringMatching(/^[0-9a-f]{40}$/) });
+    expect(await completeUpload(ports, ada, upload)).toEqual(ready);
+    const { files: listed } = await listFiles(ports, ada, { ...ref, number: 1 });
+    for (const file of listed) expect(await digest(ports.blobs, blobKey('default', model.id, file.sha256))).toBe(file.sha256);
+    expect((await ports.blobs.list(`${modelPrefix('default', model.id)}staging/`)).objects).toEqual([]);
+  });
+
+  test('with other bytes than announced fails its version and leaves nothing', async () => {
+    const bytes = Buffer.from('what was announced');
+    const { upload } = await begin({ 'a.bin': bytes });
+    await send(upload, 'a.bin', Buffer.from('what is sent insted'.slice(0, bytes.length)));
+    await expect(completeUpload(ports, ada, upload)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
+    expect(await getVersion(ports, ada, { ...ref, number: 1 })).toMatchObject({
+      status: 'FAILED',
+      failure: expect.stringContaining('a.bin'),
+    });
+    expect((await ports.blobs.list(modelPrefix('default', model.id))).objects).toEqual([]);
+    await expect(completeUpload(ports, ada, upload)).rejects.toMatchObject({ code: 'UPLOAD_NOT_FOUND' });
+  });
+
+  test('need not send bytes that the model has', async () => {
+    const bytes = Buffer.from('\u0000shared');
+    const first = await begin({ 'a.bin': bytes });
+    await send(first.upload, 'a.bin', bytes);
+    await completeUpload(ports, ada, first.upload);
+    const second = await begin({ 'renamed.bin': bytes });
+    expect(second.files).toMatchObject([{ done: true }]);
+    expect(await completeUpload(ports, ada, second.upload)).toMatchObject({ number: 2, status: 'READY' });
+  });
+
+  test('may be completed out of order: main follows the order of readiness', async () => {
+    const first = await begin({ 'a.bin': Buffer.from('1') });
+    const second = await begin({ 'a.bin': Buffer.from('2') });
+    await send(second.upload, 'a.bin', Buffer.from('2'));
+    await completeUpload(ports, ada, second.upload);
+    await send(first.upload, 'a.bin', Buffer.from('1'));
+    await completeUpload(ports, ada, first.upload);
+    const { items } = await listVersions(ports, ada, ref, { limit: 10 });
+    expect(items.map(({ number, status }) => [number, status])).toEqual([[2, 'READY'], [1, 'READY']]);
+  });
+
+  test('of many that complete it at once, all get the same version', async () => {
+    const bytes = Buffer.from('x');
+    const { upload } = await begin({ 'a.bin': bytes });
+    await send(upload, 'a.bin', bytes);
+    const made = await Promise.all(Array.from({ length: 8 }, () => completeUpload(ports, ada, upload)));
+    expect(new Set(made.map(({ commit }) => commit)).size).toBe(1);
+  });
+
+  test('that is aborted or expires leaves a FAILED version that keeps its number', async () => {
+    const bytes = randomBytes(70 * MIB);
+    const aborted = await begin({ 'a.bin': bytes });
+    await send(aborted.upload, 'a.bin', bytes, [1]);
+    await abortUpload(ports, ada, aborted.upload);
+    await begin({ 'b.bin': Buffer.from('b') });
+    ports.clock.advance(8 * 24 * 3600 * 1000);
+    expect(await expireUploads(ports, ada, model)).toBe(1);
+    const { items } = await listVersions(ports, ada, ref, { limit: 10 });
+    expect(items.map(({ number, status }) => [number, status])).toEqual([[2, 'FAILED'], [1, 'FAILED']]);
+    expect((await ports.blobs.list(modelPrefix('default', model.id))).objects).toEqual([]);
+  });
+
+  test('of very many files keeps its plan out of the table', async () => {
+    const files = Array.from({ length: 5000 }, (_, n) => ({ path: `f/${n}`, size: 1, sha256: sha256(Buffer.from('a')) }));
+    const { upload } = await createUpload(ports, ada, ref, draft, files);
+    const of = { ...ref, upload: upload.id };
+    expect((await getUpload(ports, ada, of)).files).toHaveLength(5000);
+    await abortUpload(ports, ada, of);
+  });
+});
+
+describe('an arrival', () => {
+  const arrival = (id: string, content = 'x') => ({
+    ...ref,
+    name: 'arrived',
+    id,
+    message: 'arrived',
+    files: [{ path: 'a.txt', open: async function* () { yield Buffer.from(content); } }],
+  });
+
+  test('becomes a version exactly once, however often and however concurrently it is told', async () => {
+    const told = await Promise.all(Array.from({ length: 8 }, () => registerArrival(ports, ada, arrival('one'))));
+    expect(new Set(told.map(({ number }) => number))).toEqual(new Set([1]));
+    expect((await registerArrival(ports, ada, arrival('one', 'changed'))).number).toBe(1);
+    expect((await registerArrival(ports, ada, arrival('two'))).number).toBe(2);
+  });
+
+  test('that cannot be a version makes none', async () => {
+    const bad = { ...arrival('bad', 'not onnx') , files: [{ path: 'm.onnx', open: async function* () { yield Buffer.from('no'); } }] };
+    await expect(registerArrival(ports, ada, bad)).rejects.toMatchObject({ code: 'MODEL_FILE_INVALID' });
+    expect((await registerArrival(ports, ada, arrival('good'))).number).toBe(1);
+  });
+});
