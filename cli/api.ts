@@ -1,8 +1,8 @@
 import type { Grant } from '../shared/access/grant.ts';
+import type { AuditEvent } from '../shared/audit/event.ts';
+import type { Signature } from '../shared/registry/format/signature.ts';
 import type { EndpointSpec } from '../shared/serving/endpoint-spec.ts';
 import type { EndpointStatus } from '../shared/serving/status.ts';
-import type { Signature } from '../shared/registry/format/signature.ts';
-import type { AuditEvent } from '../shared/audit/event.ts';
 
 /** The native API's JSON, as far as the commands read it. Times are RFC 3339 in UTC. */
 export interface List<T> {
@@ -46,7 +46,12 @@ export interface Version {
   readonly entry?: string;
   readonly signature?: Signature;
   readonly source: Readonly<Record<string, string>>;
-  readonly approval: { readonly state: string; readonly by?: string; readonly at?: string; readonly comment?: string };
+  readonly approval: {
+    readonly state: string;
+    readonly by?: string;
+    readonly at?: string;
+    readonly comment?: string;
+  };
   readonly failure?: string;
   readonly reference?: string;
   readonly createdAt: string;
@@ -166,5 +171,9 @@ export interface Token {
 type Timed<T> = T extends readonly (infer Item)[]
   ? readonly Timed<Item>[]
   : T extends object
-    ? { readonly [Key in keyof T]: Key extends 'at' | 'phaseSince' | 'lastTransitionTime' ? string : Timed<T[Key]> }
+    ? {
+        readonly [Key in keyof T]: Key extends 'at' | 'phaseSince' | 'lastTransitionTime'
+          ? string
+          : Timed<T[Key]>;
+      }
     : T;

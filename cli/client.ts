@@ -1,8 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { CliError, EXIT, exitCodeOf, type Problem } from './cli-error.ts';
-import { isNotThere, isTransientStatus, readText, retryAfterOf, send, Transient, unreachable, withRetries } from './http.ts';
 import type { List } from './api.ts';
+import { CliError, EXIT, exitCodeOf, type Problem } from './cli-error.ts';
+import {
+  isNotThere,
+  isTransientStatus,
+  readText,
+  retryAfterOf,
+  send,
+  Transient,
+  unreachable,
+  withRetries,
+} from './http.ts';
 
 export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -92,7 +101,8 @@ export function makeClient(options: {
       const status = answer.statusCode ?? 0;
       if (status >= 200 && status < 300) return answerOf<T>(answer, text);
       const failure = failureOf(url, answer, text);
-      if (repeatable && (isTransientStatus(status) || isUnderWay(failure))) throw new Transient(failure, retryAfterOf(answer));
+      if (repeatable && (isTransientStatus(status) || isUnderWay(failure)))
+        throw new Transient(failure, retryAfterOf(answer));
       throw failure;
     });
   };
@@ -123,7 +133,8 @@ export function makeClient(options: {
 }
 
 /** The first sending of a repeated request is still at work: its answer comes under the same key. */
-export const isUnderWay = ({ problem }: CliError) => problem.code === 'CONFLICT' && problem.field === 'Idempotency-Key';
+export const isUnderWay = ({ problem }: CliError) =>
+  problem.code === 'CONFLICT' && problem.field === 'Idempotency-Key';
 
 function addressOf(base: URL, { path, query = {} }: ApiRequest): URL {
   const url = new URL(base.href.replace(/\/$/, '') + path);
@@ -149,7 +160,11 @@ function parse(text: string): unknown {
     return JSON.parse(text);
   } catch {
     const detail = `The server answered something that is not JSON: ${text.slice(0, 200)}`;
-    throw new CliError({ code: 'UNEXPECTED_ANSWER', detail, fix: 'Check that the address is a Cairn server’s.' });
+    throw new CliError({
+      code: 'UNEXPECTED_ANSWER',
+      detail,
+      fix: 'Check that the address is a Cairn server’s.',
+    });
   }
 }
 
@@ -179,8 +194,15 @@ export function failureOf(url: URL, answer: IncomingMessage, text: string): CliE
     return new CliError({ code: 'INFERENCE_FAILED', detail: problem.error, status }, exitCodeOf(status));
   }
   if ([502, 503, 504].includes(status)) return unreachable(url, new Error(`HTTP ${status}`));
-  const words = text.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ').trim().slice(0, 200);
+  const words = text
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim()
+    .slice(0, 200);
   const detail = `${url.host} answered ${status}${words ? `: ${words}` : '.'}`;
   const fix = 'Check that the address is a Cairn server’s: `cairn doctor`.';
-  return new CliError({ code: `HTTP_${status}`, detail, fix, status }, status < 500 ? exitCodeOf(status) : EXIT.failed);
+  return new CliError(
+    { code: `HTTP_${status}`, detail, fix, status },
+    status < 500 ? exitCodeOf(status) : EXIT.failed,
+  );
 }

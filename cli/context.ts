@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { type Client, makeClient } from './client.ts';
 import { CliError, EXIT } from './cli-error.ts';
+import { type Client, makeClient } from './client.ts';
 import { makeOutput, type Output } from './output.ts';
 import { readSettings, type Settings } from './settings.ts';
 

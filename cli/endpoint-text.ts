@@ -8,8 +8,10 @@ export const trafficText = ({ status }: Endpoint) =>
   status.traffic.map(({ version, percent }) => `${percent} % version ${version}`).join(', ') || 'none';
 
 /** The alarms of one endpoint and its revisions: `cairn/<workspace>/<endpoint>/…`. */
-export const alarmsOf = ({ workspace, name }: Pick<Endpoint, 'workspace' | 'name'>, alarms: readonly Alarm[]) =>
-  alarms.filter((alarm) => alarm.name.startsWith(`cairn/${workspace}/${name}/`));
+export const alarmsOf = (
+  { workspace, name }: Pick<Endpoint, 'workspace' | 'name'>,
+  alarms: readonly Alarm[],
+) => alarms.filter((alarm) => alarm.name.startsWith(`cairn/${workspace}/${name}/`));
 
 export function endpointTable(endpoints: readonly Endpoint[], alarms: readonly Alarm[]): string {
   return table(
@@ -29,7 +31,8 @@ export function endpointTable(endpoints: readonly Endpoint[], alarms: readonly A
 
 function alarmSummary(alarms: readonly Alarm[]): string {
   const firing = alarms.filter(({ state }) => state === 'ALARM').length;
-  return firing > 0 ? `${firing} in ALARM` : alarms.length > 0 ? 'OK' : '-';
+  if (firing > 0) return `${firing} in ALARM`;
+  return alarms.some(({ state }) => state === 'OK') ? 'OK' : 'no data';
 }
 
 /** Everything about one endpoint that a person on call wants to see first. */
@@ -47,9 +50,17 @@ export function endpointText(endpoint: Endpoint, alarms: readonly Alarm[]): stri
       ['Endpoint', name],
       ['Address', url],
       ['Model', `${spec.model}, ${targetText(spec)}`],
-      ['Generation', status.observedGeneration < generation ? `${generation} (not seen by the controller yet)` : generation],
+      [
+        'Generation',
+        status.observedGeneration < generation
+          ? `${generation} (not seen by the controller yet)`
+          : generation,
+      ],
       ['Strategy', strategy],
-      ['Phase', status.phaseSince === undefined ? status.phase : `${status.phase} since ${when(status.phaseSince)}`],
+      [
+        'Phase',
+        status.phaseSince === undefined ? status.phase : `${status.phase} since ${when(status.phaseSince)}`,
+      ],
       ['Traffic', trafficText(endpoint)],
       ['Current', revision(current)],
       ['Candidate', revision(candidate)],
@@ -59,11 +70,19 @@ export function endpointText(endpoint: Endpoint, alarms: readonly Alarm[]): stri
         lastRollback &&
           `${when(lastRollback.at)}, from version ${lastRollback.from.version} to ${lastRollback.to.version}, by ${lastRollback.by}: ${lastRollback.reason}`,
       ],
-      ['Last failure', lastFailure && `${when(lastFailure.at)}, version ${lastFailure.version}: ${lastFailure.reason}`],
+      [
+        'Last failure',
+        lastFailure && `${when(lastFailure.at)}, version ${lastFailure.version}: ${lastFailure.reason}`,
+      ],
     ]),
   ];
   if (status.conditions.length > 0) {
-    const rows = status.conditions.map(({ type, status, reason, message }) => [type, String(status), reason, shorten(message, 100)]);
+    const rows = status.conditions.map(({ type, status, reason, message }) => [
+      type,
+      String(status),
+      reason,
+      shorten(message, 100),
+    ]);
     lines.push('', table(['CONDITION', 'STATUS', 'REASON', 'MESSAGE'], rows));
   }
   if (alarms.length > 0) {

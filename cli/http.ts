@@ -30,7 +30,10 @@ export function closeConnections(): void {
 export async function send(request: HttpRequest): Promise<http.IncomingMessage> {
   const { url, method, body, signal, silence = 120_000 } = request;
   const length = body instanceof Uint8Array ? body.length : body?.length;
-  const headers = { ...request.headers, ...(length === undefined ? {} : { 'content-length': String(length) }) };
+  const headers = {
+    ...request.headers,
+    ...(length === undefined ? {} : { 'content-length': String(length) }),
+  };
   const { request: open } = url.protocol === 'https:' ? https : http;
   const outgoing = open(url, { method, headers, signal, agent: agents[url.protocol as keyof typeof agents] });
   outgoing.setTimeout(silence, () => outgoing.destroy(new Error(`no answer for ${silence / 1000} seconds`)));

@@ -28,9 +28,14 @@ export function inferRequest(data: unknown, specs: readonly TensorSpec[]): unkno
   const [only, ...others] = specs;
   if (others.length > 0) {
     const names = specs.map(({ name }) => `"${name}"`).join(', ');
-    throw usageError(`The model has ${specs.length} inputs: ${names}.`, 'Give an object with one entry for each.');
+    throw usageError(
+      `The model has ${specs.length} inputs: ${names}.`,
+      'Give an object with one entry for each.',
+    );
   }
-  return { inputs: [tensor(data, only ?? { name: 'input', datatype: datatypeOf(data) })] } satisfies InferRequest;
+  return {
+    inputs: [tensor(data, only ?? { name: 'input', datatype: datatypeOf(data) })],
+  } satisfies InferRequest;
 }
 
 function namedTensors(data: Record<string, unknown>, specs: readonly TensorSpec[]): InferTensor[] {
@@ -50,7 +55,7 @@ function tensor(value: unknown, spec: TensorSpec): InferTensor {
   const shape = shapeOf(value);
   const data: Scalar[] = [];
   flatten(value, shape, 0, spec.name, data);
-  return { name: spec.name, datatype: spec.datatype, shape: fit(shape, spec), data };
+  return { name: spec.name, datatype: spec.datatype, shape: shapeFor(shape, spec), data };
 }
 
 /** The shape that the first elements have. */
@@ -60,11 +65,19 @@ function shapeOf(value: unknown): number[] {
   return shape;
 }
 
-function flatten(value: unknown, shape: readonly number[], depth: number, name: string, into: Scalar[]): void {
+function flatten(
+  value: unknown,
+  shape: readonly number[],
+  depth: number,
+  name: string,
+  into: Scalar[],
+): void {
   if (depth === shape.length) {
     if (typeof value !== 'number' && typeof value !== 'string' && typeof value !== 'boolean') {
       const found = Array.isArray(value) ? 'an array' : JSON.stringify(value);
-      throw usageError(`Input "${name}" has ${found} where a value belongs; all its rows must have the same length.`);
+      throw usageError(
+        `Input "${name}" has ${found} where a value belongs; all its rows must have the same length.`,
+      );
     }
     into.push(value);
     return;
@@ -75,10 +88,11 @@ function flatten(value: unknown, shape: readonly number[], depth: number, name: 
   for (const item of value) flatten(item, shape, depth + 1, name, into);
 }
 
-function fit(shape: number[], { name, shape: wanted }: TensorSpec): number[] {
+function shapeFor(shape: number[], { name, shape: wanted }: TensorSpec): number[] {
   if (wanted === undefined) return shape;
   const fits = (candidate: readonly number[]) =>
-    candidate.length === wanted.length && candidate.every((size, at) => wanted[at] === -1 || wanted[at] === size);
+    candidate.length === wanted.length &&
+    candidate.every((size, at) => wanted[at] === -1 || wanted[at] === size);
   if (fits(shape)) return shape;
   if (fits([1, ...shape])) return [1, ...shape];
   const words = wanted.map((size) => (size === -1 ? '?' : size)).join(', ');

@@ -113,7 +113,12 @@ function report(error: unknown, argv: readonly string[]): void {
 function usageProblem({ code, message }: CommanderError, argv: readonly string[]) {
   const verb = argv.find((word) => !word.startsWith('-')) ?? '';
   const known = VERBS.length > 0 && code !== 'commander.unknownCommand' ? ` ${verb}` : '';
-  if (code === 'commander.help') return { code: 'USAGE', detail: `"cairn ${verb}" needs another word.`, fix: `See \`cairn ${verb} --help\`.` };
+  if (code === 'commander.help')
+    return {
+      code: 'USAGE',
+      detail: `"cairn ${verb}" needs another word.`,
+      fix: `See \`cairn ${verb} --help\`.`,
+    };
   const detail = message.replace(/^error: /, '').replace(/^./, (first) => first.toUpperCase());
   return { code: 'USAGE', detail, fix: `See \`cairn${known} --help\`.` };
 }

@@ -1,6 +1,6 @@
 import type { AliasAnswer, List, Version } from './api.ts';
-import { type Client, path } from './client.ts';
 import { CliError, EXIT, usageError } from './cli-error.ts';
+import { type Client, path } from './client.ts';
 
 /** What a person names: `digits`, `digits@3`, `digits@v3`, `digits@champion`, `team/digits@3`. */
 export interface ModelRef {
@@ -38,7 +38,10 @@ export function parseEndpointRef(text: string, workspace: string): { workspace: 
 }
 
 const notARef = (text: string) =>
-  usageError(`"${text}" does not name a model.`, 'Write `name`, `name@3`, `name@champion` or `workspace/name@3`.');
+  usageError(
+    `"${text}" does not name a model.`,
+    'Write `name`, `name@3`, `name@champion` or `workspace/name@3`.',
+  );
 
 export const modelPath = ({ workspace, model }: Pick<ModelRef, 'workspace' | 'model'>) =>
   path`/api/v1/workspaces/${workspace}/models/${model}`;

@@ -16,7 +16,8 @@ export interface Output {
 
 export function makeOutput(options: { json: boolean; quiet: boolean }): Output {
   const { json, quiet } = options;
-  const toStdout = (text: string) => void process.stdout.write(text === '' || text.endsWith('\n') ? text : `${text}\n`);
+  const toStdout = (text: string) =>
+    void process.stdout.write(text === '' || text.endsWith('\n') ? text : `${text}\n`);
   return {
     json,
     quiet,
@@ -27,12 +28,17 @@ export function makeOutput(options: { json: boolean; quiet: boolean }): Output {
     note: (text) => {
       if (!json && !quiet) process.stderr.write(`${text}\n`);
     },
-    problem: (problem) => void process.stderr.write(json ? `${JSON.stringify(problem)}\n` : describeProblem(problem)),
+    problem: (problem) =>
+      void process.stderr.write(json ? `${JSON.stringify(problem)}\n` : describeProblem(problem)),
   };
 }
 
 function describeProblem({ code, detail, fix, field, requestId }: Problem): string {
-  const about = [code, ...(field === undefined ? [] : [`field ${field}`]), ...(requestId === undefined ? [] : [`request ${requestId}`])];
+  const about = [
+    code,
+    ...(field === undefined ? [] : [`field ${field}`]),
+    ...(requestId === undefined ? [] : [`request ${requestId}`]),
+  ];
   const lines = [`${paint('red', 'cairn:', process.stderr)} ${plain(detail)}`];
   if (fix !== undefined) lines.push(`  ${plain(fix)}`);
   if (code !== 'USAGE') lines.push(paint('dim', `  ${plain(about.join(' · '))}`, process.stderr));
@@ -42,7 +48,11 @@ function describeProblem({ code, detail, fix, field, requestId }: Problem): stri
 const COLORS = { red: 31, green: 32, yellow: 33, bold: 1, dim: 2 } as const;
 
 /** In colour on a terminal, unless NO_COLOR is set (no-color.org). */
-export function paint(color: keyof typeof COLORS, text: string, stream: NodeJS.WriteStream = process.stdout): string {
+export function paint(
+  color: keyof typeof COLORS,
+  text: string,
+  stream: NodeJS.WriteStream = process.stdout,
+): string {
   const { NO_COLOR, TERM } = process.env;
   return !stream.isTTY || NO_COLOR || TERM === 'dumb' ? text : `\u001b[${COLORS[color]}m${text}\u001b[0m`;
 }
@@ -66,9 +76,15 @@ export function shorten(text: string, width: number): string {
 }
 
 /** Rows in columns that line up; wide characters count as two. A cell that is undefined shows as `-`. */
-export function table(header: readonly string[], rows: readonly (readonly (string | number | undefined)[])[]): string {
-  const cells = rows.map((row) => row.map((cell) => plain(String(cell ?? '-')).replace(/\s+/g, ' ')));
-  const widths = header.map((name, column) => Math.max(...[[...header], ...cells].map((row) => stringWidth(row[column] ?? ''))) || name.length);
+export function table(
+  header: readonly string[],
+  rows: readonly (readonly (string | number | undefined)[])[],
+): string {
+  const cells = rows.map((row) => row.map((cell) => plain(String(cell ?? '-')).replace(/[\t\n]+/g, ' ')));
+  const widths = header.map(
+    (name, column) =>
+      Math.max(...[[...header], ...cells].map((row) => stringWidth(row[column] ?? ''))) || name.length,
+  );
   const render = (row: readonly string[]) =>
     row
       .map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - stringWidth(cell))))
@@ -82,7 +98,10 @@ export function fields(pairs: readonly (readonly [string, string | number | unde
   const shown = pairs.filter(([, value]) => value !== undefined && value !== '');
   const width = Math.max(...shown.map(([name]) => name.length));
   return shown
-    .map(([name, value]) => `${name.padEnd(width)}  ${plain(String(value)).replace(/\n/g, `\n${' '.repeat(width + 2)}`)}`)
+    .map(
+      ([name, value]) =>
+        `${name.padEnd(width)}  ${plain(String(value)).replace(/\n/g, `\n${' '.repeat(width + 2)}`)}`,
+    )
     .join('\n');
 }
 

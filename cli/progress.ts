@@ -1,5 +1,5 @@
-import { bytes } from './output.ts';
 import type { Output } from './output.ts';
+import { bytes } from './output.ts';
 
 /** How far a transfer is. */
 export interface Progress {

@@ -17,7 +17,11 @@ export async function confirm(question: string, signal: AbortSignal): Promise<bo
 }
 
 /** @throws CliError unless `--yes` was given or a person agrees */
-export async function requireConsent(question: string, yes: boolean | undefined, signal: AbortSignal): Promise<void> {
+export async function requireConsent(
+  question: string,
+  yes: boolean | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   if (yes) return;
   if (!isInteractive()) throw usageError(`${question} Nobody is there to ask.`, 'Add --yes.');
   if (!(await confirm(question, signal))) throw usageError('Nothing was done.');

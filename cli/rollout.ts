@@ -24,7 +24,8 @@ export function outcomeOf({ generation: newest, status }: Endpoint, generation: 
   if (status.observedGeneration < generation || status.phase !== 'idle') return { kind: 'under-way' };
   const { rejected, lastFailure, lastRollback, current } = status;
   if (rejected?.generation === generation) {
-    const newer = (lastFailure && (!lastRollback || lastFailure.at > lastRollback.at) && lastFailure) || lastRollback;
+    const newer =
+      (lastFailure && (!lastRollback || lastFailure.at > lastRollback.at) && lastFailure) || lastRollback;
     const reason = newer?.reason ?? 'It was given up.';
     const { version } = rejected;
     const back = current ? ` Version ${current.version} serves.` : ' Nothing serves.';
@@ -62,9 +63,10 @@ export async function watch<T>(
 }
 
 function describe(endpoint: Endpoint): string {
-  const { phase, candidate } = endpoint.status;
-  const moving = candidate ? ` revision ${candidate.revision} (version ${candidate.version})` : '';
-  return `${phase}:${moving} traffic ${trafficText(endpoint)}`.replace('idle:', 'steady:');
+  const { phase, candidate, observedGeneration } = endpoint.status;
+  if (observedGeneration < endpoint.generation) return `Generation ${endpoint.generation} of the spec was taken.`;
+  const moving = candidate ? `revision ${candidate.revision} with version ${candidate.version}; ` : '';
+  return `${phase === 'idle' ? 'steady' : phase}: ${moving}traffic ${trafficText(endpoint)}`;
 }
 
 /** Waits until a generation of the spec is current. @throws CliError if it does not become so */
@@ -78,7 +80,9 @@ export async function awaitCurrent(
   const { endpoint, result } = await watch(context, ref, { timeout }, (endpoint) => {
     const outcome = outcomeOf(endpoint, generation);
     still = outcome.kind === 'blocked' ? still + 1 : 0;
-    return outcome.kind === 'under-way' || (outcome.kind === 'blocked' && still < STILL_POLLS) ? undefined : outcome;
+    return outcome.kind === 'under-way' || (outcome.kind === 'blocked' && still < STILL_POLLS)
+      ? undefined
+      : outcome;
   });
   if (result.kind === 'current') return endpoint;
   // A program gets to see where the endpoint stands now, besides the error.
@@ -89,10 +93,25 @@ export async function awaitCurrent(
 function failure(endpoint: string, outcome: Outcome): CliError {
   switch (outcome.kind) {
     case 'given-up':
-      return new CliError({ code: 'ROLLED_BACK', detail: outcome.reason, fix: `See \`cairn logs ${endpoint}\` and \`cairn status ${endpoint}\`.` });
+      return new CliError({
+        code: 'ROLLED_BACK',
+        detail: outcome.reason,
+        fix: `See \`cairn logs ${endpoint}\` and \`cairn status ${endpoint}\`.`,
+      });
     case 'blocked':
-      return new CliError({ code: 'ROLLOUT_BLOCKED', detail: `The rollout does not begin: ${outcome.reason}`, fix: `See \`cairn status ${endpoint}\`.` });
+      return new CliError({
+        code: 'ROLLOUT_BLOCKED',
+        detail: `The rollout does not begin: ${outcome.reason}`,
+        fix: `See \`cairn status ${endpoint}\`.`,
+      });
     default:
-      return new CliError({ code: 'SUPERSEDED', detail: 'Someone deployed something else meanwhile.', fix: `See \`cairn status ${endpoint}\`.` }, EXIT.conflict);
+      return new CliError(
+        {
+          code: 'SUPERSEDED',
+          detail: 'Someone deployed something else meanwhile.',
+          fix: `See \`cairn status ${endpoint}\`.`,
+        },
+        EXIT.conflict,
+      );
   }
 }

@@ -24,7 +24,8 @@ export interface StoredLogin {
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** `$XDG_CONFIG_HOME/cairn/config.json`. */
-export const configFile = (env: Env) => join(env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'cairn', 'config.json');
+export const configFile = (env: Env) =>
+  join(env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'cairn', 'config.json');
 
 /** Where interrupted uploads are remembered: `$XDG_STATE_HOME/cairn/uploads`. */
 export const uploadStateFolder = (env: Env) =>
@@ -50,7 +51,9 @@ export async function readSettings(
     : env.CAIRN_TOKEN
       ? [env.CAIRN_TOKEN.trim(), 'CAIRN_TOKEN']
       : [stored, configFile(env)];
-  return token === undefined ? { url, urlFrom } : { url, urlFrom, token: checkToken(token, tokenFrom), tokenFrom };
+  return token === undefined
+    ? { url, urlFrom }
+    : { url, urlFrom, token: checkToken(token, tokenFrom), tokenFrom };
 }
 
 /** A server's address: http or https, without credentials, query or trailing slash's difference. */
@@ -59,7 +62,8 @@ export function parseUrl(text: string, from: string): URL {
   if (!url || !['http:', 'https:'].includes(url.protocol)) {
     throw usageError(`"${text}" (${from}) is not an address like ${DEFAULT_URL}.`);
   }
-  if (url.username || url.password) throw usageError(`The address from ${from} must not hold a password.`, 'Use `cairn login`.');
+  if (url.username || url.password)
+    throw usageError(`The address from ${from} must not hold a password.`, 'Use `cairn login`.');
   url.search = '';
   url.hash = '';
   url.pathname = url.pathname.replace(/\/*$/, '/');
@@ -87,7 +91,10 @@ export async function readLogin(env: Env): Promise<StoredLogin | undefined> {
     text = await readFile(file, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new CliError({ code: 'CONFIG_UNREADABLE', detail: `${file} cannot be read: ${(error as Error).message}` });
+    throw new CliError({
+      code: 'CONFIG_UNREADABLE',
+      detail: `${file} cannot be read: ${(error as Error).message}`,
+    });
   }
   const login = parseLogin(text);
   if (login) return login;
@@ -101,7 +108,9 @@ export async function readLogin(env: Env): Promise<StoredLogin | undefined> {
 function parseLogin(text: string): StoredLogin | undefined {
   try {
     const login = JSON.parse(text) as StoredLogin;
-    return login.format === 1 && typeof login.url === 'string' && typeof login.tokens === 'object' ? login : undefined;
+    return login.format === 1 && typeof login.url === 'string' && typeof login.tokens === 'object'
+      ? login
+      : undefined;
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Alias, AliasAnswer, AliasMove } from '../api.ts';
-import { path } from '../client.ts';
 import { usageError } from '../cli-error.ts';
+import { path } from '../client.ts';
 import { type Context, run } from '../context.ts';
 import { modelPath, parseModelRef, parseTarget, resolveVersion } from '../model-ref.ts';
 import { table, when } from '../output.ts';
@@ -37,7 +37,13 @@ Examples:
     .action(run(aliasVerb));
 }
 
-async function aliasVerb(context: Context, name: string, aliasName: string, to: string | undefined, options: AliasOptions): Promise<void> {
+async function aliasVerb(
+  context: Context,
+  name: string,
+  aliasName: string,
+  to: string | undefined,
+  options: AliasOptions,
+): Promise<void> {
   const { client, output } = context;
   const ref = parseModelRef(name, context.workspace);
   refuseNumberAlias(aliasName);
@@ -52,20 +58,37 @@ async function aliasVerb(context: Context, name: string, aliasName: string, to: 
     return output.result(list, () =>
       table(
         ['MOVE', 'FROM', 'TO', 'AT', 'BY', 'REASON'],
-        list.items.map(({ seq, from, to, at, by, reason }) => [seq, from ?? undefined, to ?? 'deleted', when(at), by, reason]),
+        list.items.map(({ seq, from, to, at, by, reason }) => [
+          seq,
+          from ?? undefined,
+          to ?? 'deleted',
+          when(at),
+          by,
+          reason,
+        ]),
       ),
     );
   }
   if (options.delete) {
     await client.delete(address, { expectedVersion: expectedVersion ?? undefined, reason });
-    return output.result({ alias: aliasName, deleted: true }, () => `Deleted the alias ${aliasName} of ${ref.model}.`);
+    return output.result(
+      { alias: aliasName, deleted: true },
+      () => `Deleted the alias ${aliasName} of ${ref.model}.`,
+    );
   }
   if (to === undefined) {
     const found = await client.get<AliasAnswer>(address);
-    return output.result(found, () => `${found.alias} → version ${found.version} (${when(found.movedAt)}, by ${found.movedBy})`);
+    return output.result(
+      found,
+      () => `${found.alias} → version ${found.version} (${when(found.movedAt)}, by ${found.movedBy})`,
+    );
   }
   const { version } = await resolveVersion(client, { ...ref, target: parseTarget(to) });
-  const body = { version, ...(expectedVersion !== undefined && { expectedVersion }), ...(reason !== undefined && { reason }) };
+  const body = {
+    version,
+    ...(expectedVersion !== undefined && { expectedVersion }),
+    ...(reason !== undefined && { reason }),
+  };
   const moved = await client.put<Alias>(address, body);
   output.result(moved, () => `${moved.alias} → version ${moved.version}`);
 }

@@ -15,14 +15,23 @@ export function approve(program: Command): void {
       '\nExamples:\n  cairn approve digits@3 --comment "reviewed the holdout"\n  cairn approve digits@4 --reject --comment "biased"',
     )
     .action(
-      run(async ({ client, output, workspace }, text: string, options: { reject?: boolean; comment?: string }) => {
-        const ref = parseModelRef(text, workspace);
-        const { version } = await resolveVersion(client, ref);
-        const decided = await client.post<Version>(`${versionPath(ref, version)}/approval`, {
-          state: options.reject ? 'REJECTED' : 'APPROVED',
-          ...(options.comment !== undefined && { comment: options.comment }),
-        });
-        output.result(decided, () => `${decided.model} version ${decided.version} is ${decided.approval.state}.`);
-      }),
+      run(
+        async (
+          { client, output, workspace },
+          text: string,
+          options: { reject?: boolean; comment?: string },
+        ) => {
+          const ref = parseModelRef(text, workspace);
+          const { version } = await resolveVersion(client, ref);
+          const decided = await client.post<Version>(`${versionPath(ref, version)}/approval`, {
+            state: options.reject ? 'REJECTED' : 'APPROVED',
+            ...(options.comment !== undefined && { comment: options.comment }),
+          });
+          output.result(
+            decided,
+            () => `${decided.model} version ${decided.version} is ${decided.approval.state}.`,
+          );
+        },
+      ),
     );
 }

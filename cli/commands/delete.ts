@@ -1,7 +1,15 @@
 import type { Command } from 'commander';
 import { usageError } from '../cli-error.ts';
 import { run } from '../context.ts';
-import { endpointPath, modelPath, parseEndpointRef, parseModelRef, refText, resolveVersion, versionPath } from '../model-ref.ts';
+import {
+  endpointPath,
+  modelPath,
+  parseEndpointRef,
+  parseModelRef,
+  refText,
+  resolveVersion,
+  versionPath,
+} from '../model-ref.ts';
 import { requireConsent } from '../prompt.ts';
 
 interface DeleteOptions {
@@ -27,7 +35,10 @@ export function deletion(program: Command): void {
       await client.get(modelPath(ref));
       await requireConsent(`Delete the model "${ref.model}" with all its versions?`, yes, signal);
       await client.delete(modelPath(ref), { reason });
-      output.result({ deleted: { workspace: ref.workspace, model: ref.model } }, () => `Deleted the model ${ref.model}.`);
+      output.result(
+        { deleted: { workspace: ref.workspace, model: ref.model } },
+        () => `Deleted the model ${ref.model}.`,
+      );
     }),
   );
 
@@ -39,11 +50,19 @@ export function deletion(program: Command): void {
       const { model, version } = await resolveVersion(client, ref);
       await requireConsent(`Delete ${refText(ref, version)}?`, yes, signal);
       await client.delete(versionPath(ref, version), { reason });
-      output.result({ deleted: { workspace: ref.workspace, model, version } }, () => `Deleted ${refText(ref, version)}.`);
+      output.result(
+        { deleted: { workspace: ref.workspace, model, version } },
+        () => `Deleted ${refText(ref, version)}.`,
+      );
     }),
   );
 
-  verb('endpoint', '<endpoint>', 'withdraw an endpoint: nothing answers there any more', 'cairn delete endpoint digits --yes').action(
+  verb(
+    'endpoint',
+    '<endpoint>',
+    'withdraw an endpoint: nothing answers there any more',
+    'cairn delete endpoint digits --yes',
+  ).action(
     run(async ({ client, output, workspace, signal }, text: string, { yes, reason }: DeleteOptions) => {
       const ref = parseEndpointRef(text, workspace);
       await client.get(endpointPath(ref));

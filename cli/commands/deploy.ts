@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { EndpointSpecInput } from '../../shared/serving/endpoint-spec.ts';
 import type { Endpoint } from '../api.ts';
-import { path } from '../client.ts';
 import { hasCode, usageError } from '../cli-error.ts';
+import { path } from '../client.ts';
 import { type Context, onInterrupt, run } from '../context.ts';
-import { endpointPath, parseEndpointRef, parseModelRef, resolveVersion } from '../model-ref.ts';
 import { readText } from '../http.ts';
+import { endpointPath, parseEndpointRef, parseModelRef, resolveVersion } from '../model-ref.ts';
 import { awaitCurrent } from '../rollout.ts';
 import { amount, wholeNumber } from './option.ts';
 
@@ -40,11 +40,19 @@ export function deploy(program: Command): void {
     .option('--all-at-once', 'move all traffic at once')
     .option('--canary <percent>', 'give the new version this share of the traffic first', amount)
     .option('--canary-seconds <n>', 'for so long', wholeNumber(0))
-    .option('--bake-seconds <n>', 'watch it with all traffic for so long before it counts as good', wholeNumber(0))
+    .option(
+      '--bake-seconds <n>',
+      'watch it with all traffic for so long before it counts as good',
+      wholeNumber(0),
+    )
     .option('--replicas <n>', 'processes that answer', wholeNumber(1))
     .option('--cpu <cores>', 'cores of each', amount)
     .option('--memory <MiB>', 'memory of each', wholeNumber(64))
-    .option('--alarm-period <seconds>', 'period of both alarms: 10, 20, 30 or a multiple of 60', wholeNumber(10))
+    .option(
+      '--alarm-period <seconds>',
+      'period of both alarms: 10, 20, 30 or a multiple of 60',
+      wholeNumber(10),
+    )
     .option('--error-rate <percent>', 'alarm above this share of failed requests', amount)
     .option('--p99 <ms>', 'alarm above this 99th percentile of the latency', amount)
     .option('--follow <alias>', 'roll out whatever this alias points to, now and whenever it moves')
@@ -72,18 +80,28 @@ Examples:
 async function deployVerb(context: Context, text: string | undefined, options: DeployOptions): Promise<void> {
   const { output } = context;
   const given = options.spec === undefined ? undefined : await readSpec(options.spec);
-  if (text === undefined && !given) throw usageError('Name what to deploy.', 'For example `cairn deploy digits@3`.');
+  if (text === undefined && !given)
+    throw usageError('Name what to deploy.', 'For example `cairn deploy digits@3`.');
   const ref = text === undefined ? undefined : parseModelRef(text, context.workspace);
   const wanted = ref && { model: ref.model, target: await targetOf(context, ref, options.follow) };
   const model = wanted?.model ?? given?.model;
   if (typeof model !== 'string') throw usageError('The spec names no model.');
-  const endpoint = parseEndpointRef(options.endpoint ?? endpointName(model), ref?.workspace ?? context.workspace);
+  const endpoint = parseEndpointRef(
+    options.endpoint ?? endpointName(model),
+    ref?.workspace ?? context.workspace,
+  );
   const changes = (base: Partial<EndpointSpecInput>) => applyOptions({ ...base, ...wanted, model }, options);
-  const words = { ...(options.force && { force: true }), ...(options.reason !== undefined && { reason: options.reason }) };
+  const words = {
+    ...(options.force && { force: true }),
+    ...(options.reason !== undefined && { reason: options.reason }),
+  };
   const applied = await apply(context, endpoint, given, changes, words);
   const address = applied.name;
   if (!options.wait) {
-    return output.result(applied, () => `Generation ${applied.generation} of ${address} was taken. Next: cairn status ${address} --watch`);
+    return output.result(
+      applied,
+      () => `Generation ${applied.generation} of ${address} was taken. Next: cairn status ${address} --watch`,
+    );
   }
   onInterrupt(`Interrupted. The rollout goes on: \`cairn status ${address}\` tells how far it is.`);
   const done = await awaitCurrent(context, endpoint, applied.generation, options.timeout);
@@ -96,14 +114,20 @@ async function deployVerb(context: Context, text: string | undefined, options: D
   );
 }
 
-async function targetOf(context: Context, ref: ReturnType<typeof parseModelRef>, follow: string | undefined): Promise<EndpointSpecInput['target']> {
+async function targetOf(
+  context: Context,
+  ref: ReturnType<typeof parseModelRef>,
+  follow: string | undefined,
+): Promise<EndpointSpecInput['target']> {
   if (follow !== undefined) {
     if (ref.target) throw usageError(`--follow ${follow} and "@" both say what to deploy.`);
     return { alias: follow };
   }
   const { version } = await resolveVersion(context.client, ref);
   if (ref.target && 'alias' in ref.target && ref.target.alias !== 'latest') {
-    context.output.note(`"${ref.target.alias}" is version ${version} now. To follow the alias when it moves: --follow ${ref.target.alias}`);
+    context.output.note(
+      `"${ref.target.alias}" is version ${version} now. To follow the alias when it moves: --follow ${ref.target.alias}`,
+    );
   }
   return { version };
 }
@@ -136,7 +160,10 @@ async function apply(
 }
 
 /** The spec with what the options say, and nothing else changed. */
-export function applyOptions(spec: Partial<EndpointSpecInput>, options: Partial<DeployOptions>): Partial<EndpointSpecInput> {
+export function applyOptions(
+  spec: Partial<EndpointSpecInput>,
+  options: Partial<DeployOptions>,
+): Partial<EndpointSpecInput> {
   const { replicas, cpu, memory, alarmPeriod, errorRate, p99, requireApproval } = options;
   const period = alarmPeriod === undefined ? {} : { period: alarmPeriod };
   const alarm = (before: object | undefined, threshold: number | undefined) => ({
@@ -150,16 +177,26 @@ export function applyOptions(spec: Partial<EndpointSpecInput>, options: Partial<
     ...strategyOf(spec, options),
     ...(replicas !== undefined && { replicas }),
     ...((cpu !== undefined || memory !== undefined) && {
-      resources: { ...spec.resources, ...(cpu !== undefined && { cpu }), ...(memory !== undefined && { memoryMiB: memory }) },
+      resources: {
+        ...spec.resources,
+        ...(cpu !== undefined && { cpu }),
+        ...(memory !== undefined && { memoryMiB: memory }),
+      },
     }),
     ...(alarms && {
-      alarms: { errorRate: alarm(spec.alarms?.errorRate, errorRate), latencyP99: alarm(spec.alarms?.latencyP99, p99) },
+      alarms: {
+        errorRate: alarm(spec.alarms?.errorRate, errorRate),
+        latencyP99: alarm(spec.alarms?.latencyP99, p99),
+      },
     }),
     ...(requireApproval !== undefined && { requireApproval }),
   };
 }
 
-function strategyOf(spec: Partial<EndpointSpecInput>, options: Partial<DeployOptions>): Pick<Partial<EndpointSpecInput>, 'strategy'> {
+function strategyOf(
+  spec: Partial<EndpointSpecInput>,
+  options: Partial<DeployOptions>,
+): Pick<Partial<EndpointSpecInput>, 'strategy'> {
   const { allAtOnce, canary, canarySeconds, bakeSeconds } = options;
   if (allAtOnce && (canary !== undefined || canarySeconds !== undefined)) {
     throw usageError('--all-at-once and --canary exclude one another.');
@@ -167,8 +204,10 @@ function strategyOf(spec: Partial<EndpointSpecInput>, options: Partial<DeployOpt
   const before = spec.strategy;
   const bake = bakeSeconds ?? before?.bakeSeconds;
   const bakes = bake === undefined ? {} : { bakeSeconds: bake };
-  const asCanary = canary !== undefined || canarySeconds !== undefined || (before?.type === 'canary' && !allAtOnce);
-  if (!asCanary) return allAtOnce || bakeSeconds !== undefined ? { strategy: { type: 'all-at-once', ...bakes } } : {};
+  const asCanary =
+    canary !== undefined || canarySeconds !== undefined || (before?.type === 'canary' && !allAtOnce);
+  if (!asCanary)
+    return allAtOnce || bakeSeconds !== undefined ? { strategy: { type: 'all-at-once', ...bakes } } : {};
   return {
     strategy: {
       ...(before?.type === 'canary' ? before : {}),
@@ -183,7 +222,10 @@ function strategyOf(spec: Partial<EndpointSpecInput>, options: Partial<DeployOpt
 /** An endpoint's name for a model: `Ziffern Groß` → `ziffern-gross`. */
 export function endpointName(model: string): string {
   const plain = model.toLowerCase().replaceAll('ß', 'ss').normalize('NFKD').replace(/\p{M}/gu, '');
-  const name = plain.replace(/[^a-z0-9]+/g, '-').slice(0, 63).replace(/^-+|-+$/g, '');
+  const name = plain
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, '');
   if (name !== '') return name;
   throw usageError(`No endpoint can be named after "${model}".`, 'Name it: --endpoint <name>.');
 }

@@ -20,7 +20,10 @@ export function doctor(program: Command): void {
   program
     .command('doctor')
     .description('check the settings, the server and the way between')
-    .addHelpText('after', '\nExits with 1 if a check fails.\n\nExamples:\n  cairn doctor\n  cairn doctor --json')
+    .addHelpText(
+      'after',
+      '\nExits with 1 if a check fails.\n\nExamples:\n  cairn doctor\n  cairn doctor --json',
+    )
     .action(
       run(async (context) => {
         const checks = await diagnose(context);
@@ -67,19 +70,35 @@ async function checkServer({ client, version }: Context): Promise<{ server: Chec
   try {
     const { body, date } = await client.call<{ version?: string }>({ method: 'GET', path: '/version' });
     const ended = Date.now();
-    const reachable = { name: 'Server', ok: true, detail: `${client.url.href} answers in ${ended - started} ms` };
-    return { server: [reachable, compatible(body.version, version), clock(date, (started + ended) / 2)], reached: true };
+    const reachable = {
+      name: 'Server',
+      ok: true,
+      detail: `${client.url.href} answers in ${ended - started} ms`,
+    };
+    return {
+      server: [reachable, compatible(body.version, version), clock(date, (started + ended) / 2)],
+      reached: true,
+    };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     const { detail, fix } = error.problem;
-    return { server: [{ name: 'Server', ok: false, detail, ...(fix === undefined ? {} : { fix }) }], reached: false };
+    return {
+      server: [{ name: 'Server', ok: false, detail, ...(fix === undefined ? {} : { fix }) }],
+      reached: false,
+    };
   }
 }
 
 /** Versions fit when the first number that is not 0 is the same (semver.org). */
 function compatible(server: string | undefined, own: string): Check {
   const name = 'Versions';
-  if (server === undefined) return { name, ok: false, detail: 'The server does not tell its version.', fix: 'Check that the address is a Cairn server’s.' };
+  if (server === undefined)
+    return {
+      name,
+      ok: false,
+      detail: 'The server does not tell its version.',
+      fix: 'Check that the address is a Cairn server’s.',
+    };
   const series = (text: string) => /^(0\.\d+|\d+)/.exec(text)?.[0];
   const detail = `command ${own}, server ${server}`;
   if (series(server) === series(own)) return { name, ok: true, detail };
@@ -91,9 +110,15 @@ function clock(date: string | undefined, now: number): Check {
   if (date === undefined) return { name, ok: true, detail: 'the server does not tell its time' };
   // The header has whole seconds, so it lies half a second back on average.
   const skew = Math.round((Date.parse(date) + 500 - now) / 1000);
-  if (Math.abs(skew) <= SKEW_MAX) return { name, ok: true, detail: `${Math.abs(skew)} s apart from the server` };
+  if (Math.abs(skew) <= SKEW_MAX)
+    return { name, ok: true, detail: `${Math.abs(skew)} s apart from the server` };
   const detail = `this machine is ${Math.abs(skew)} s ${skew > 0 ? 'behind' : 'ahead of'} the server`;
-  return { name, ok: false, detail, fix: 'Set the clock, for example with NTP: signed addresses and tokens expire by it.' };
+  return {
+    name,
+    ok: false,
+    detail,
+    fix: 'Set the clock, for example with NTP: signed addresses and tokens expire by it.',
+  };
 }
 
 async function ready({ client }: Context): Promise<Check> {
@@ -110,7 +135,8 @@ async function ready({ client }: Context): Promise<Check> {
 
 async function checkToken({ client, settings }: Context): Promise<Check> {
   const name = 'Token';
-  if (settings.token === undefined) return { name, ok: false, detail: 'there is none', fix: 'Run `cairn login`, or set CAIRN_TOKEN.' };
+  if (settings.token === undefined)
+    return { name, ok: false, detail: 'there is none', fix: 'Run `cairn login`, or set CAIRN_TOKEN.' };
   try {
     const { principal, grants } = await client.get<Whoami>('/api/v1/whoami');
     return { name, ok: true, detail: `${principal}: ${grants.map(grantText).join('; ') || 'no grants'}` };

@@ -24,16 +24,21 @@ export function logs(program: Command): void {
     .option('--revision <n>', 'only this revision', wholeNumber(1))
     .option('--limit <n>', 'the newest so many lines', wholeNumber(1), 100)
     .option('-f, --follow', 'go on with new lines until Ctrl-C')
-    .addHelpText('after', '\nExamples:\n  cairn logs digits\n  cairn logs digits --revision 3 --limit 500\n  cairn logs digits --follow')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cairn logs digits\n  cairn logs digits --revision 3 --limit 500\n  cairn logs digits --follow',
+    )
     .action(run(logsVerb));
 }
 
 async function logsVerb(context: Context, name: string, options: LogsOptions): Promise<void> {
   const { client, output, signal } = context;
   const { revision, limit, follow } = options;
-  if (follow && output.json) throw usageError('--follow goes on and on, --json is one document.', 'Leave one of them out.');
+  if (follow && output.json)
+    throw usageError('--follow goes on and on, --json is one document.', 'Leave one of them out.');
   const ref = parseEndpointRef(name, context.workspace);
-  const read = (count: number) => client.get<List<LogLine>>(`${endpointPath(ref)}/logs`, { revision, limit: count });
+  const read = (count: number) =>
+    client.get<List<LogLine>>(`${endpointPath(ref)}/logs`, { revision, limit: count });
   const list = await read(Math.min(limit, FOLLOW_LIMIT));
   if (!follow) {
     const none = `No log lines of ${ref.endpoint} yet. \`cairn status ${ref.endpoint}\` tells what runs.`;
@@ -63,4 +68,5 @@ export function newLines(before: readonly LogLine[], now: readonly LogLine[]): r
   return now;
 }
 
-const lineText = ({ at, revision, replica, message }: LogLine) => `${when(at)} r${revision} ${plain(replica)} ${plain(message)}`;
+const lineText = ({ at, revision, replica, message }: LogLine) =>
+  `${when(at)} r${revision} ${plain(replica)} ${plain(message)}`;

@@ -17,7 +17,11 @@ export function models(program: Command): void {
     .addHelpText('after', '\nExamples:\n  cairn models\n  cairn models fraud- --json')
     .action(
       run(async ({ client, output, workspace }, prefix: string | undefined, { limit }: { limit: number }) => {
-        const list = await client.list<Model>(path`/api/v1/workspaces/${workspace}/models`, { prefix }, limit);
+        const list = await client.list<Model>(
+          path`/api/v1/workspaces/${workspace}/models`,
+          { prefix },
+          limit,
+        );
         output.result(list, () =>
           list.items.length === 0
             ? `No models${prefix ? ` that begin with "${prefix}"` : ''} in workspace "${workspace}" yet. Push one: \`cairn push <path> <model>\`.`
@@ -48,13 +52,26 @@ export function versions(program: Command): void {
       run(async ({ client, output, workspace }, name: string, { limit }: { limit: number }) => {
         const ref = parseModelRef(name, workspace);
         const list = await client.list<Version>(`${modelPath(ref)}/versions`, {}, limit);
-        const aliases = output.json ? [] : (await client.list<Alias>(`${modelPath(ref)}/aliases`, {}, LIMIT)).items;
-        const named = (version: number) => aliases.filter((alias) => alias.version === version).map(({ alias }) => alias);
+        const aliases = output.json
+          ? []
+          : (await client.list<Alias>(`${modelPath(ref)}/aliases`, {}, LIMIT)).items;
+        const named = (version: number) =>
+          aliases.filter((alias) => alias.version === version).map(({ alias }) => alias);
         output.result(list, () =>
           list.items.length === 0
             ? `No versions of "${ref.model}" yet. Push one: \`cairn push <path> ${ref.model}\`.`
             : table(
-                ['VERSION', 'ALIASES', 'STATUS', 'APPROVAL', 'FORMAT', 'SIZE', 'AUTHOR', 'CREATED', 'MESSAGE'],
+                [
+                  'VERSION',
+                  'ALIASES',
+                  'STATUS',
+                  'APPROVAL',
+                  'FORMAT',
+                  'SIZE',
+                  'AUTHOR',
+                  'CREATED',
+                  'MESSAGE',
+                ],
                 list.items.map((version) => [
                   version.version,
                   named(version.version).join(', ') || undefined,
@@ -68,7 +85,8 @@ export function versions(program: Command): void {
                 ]),
               ),
         );
-        if (list.nextCursor !== undefined) output.note(`These are the newest ${plural(limit, 'version')}; --limit shows more.`);
+        if (list.nextCursor !== undefined)
+          output.note(`These are the newest ${plural(limit, 'version')}; --limit shows more.`);
       }),
     );
 }

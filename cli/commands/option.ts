@@ -15,7 +15,10 @@ export function amount(text: string): number {
 }
 
 /** `key=value`, again and again, for commander. */
-export function keyValue(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+export function keyValue(
+  text: string,
+  before: Readonly<Record<string, string>> = {},
+): Record<string, string> {
   const at = text.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('It must be key=value.');
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Endpoint, Version } from '../api.ts';
-import { path } from '../client.ts';
 import { usageError } from '../cli-error.ts';
+import { path } from '../client.ts';
 import { type Context, run } from '../context.ts';
-import { inferRequest, type InferTensor, nested } from '../infer-request.ts';
 import { readText } from '../http.ts';
+import { type InferTensor, inferRequest, nested } from '../infer-request.ts';
 import { endpointPath, parseEndpointRef, versionPath } from '../model-ref.ts';
 import { plain } from '../output.ts';
 
@@ -65,13 +65,19 @@ async function inputsOf({ client }: Context, { workspace, spec, status }: Endpoi
 const outputText = ({ name, datatype, shape, data }: InferTensor) =>
   `${plain(name)} ${datatype} [${shape.join(', ')}]\n${plain(rows(nested(data, shape)))}`;
 
-/** One row of the batch a line. */
+/** One row of the batch a line, numbers to six digits. */
 const rows = (value: unknown) =>
-  Array.isArray(value) ? value.map((row) => `  ${JSON.stringify(row)}`).join('\n') : `  ${JSON.stringify(value)}`;
+  (Array.isArray(value) ? value : [value]).map((row) => `  ${JSON.stringify(row, short)}`).join('\n');
+
+const short = (_: string, value: unknown) =>
+  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value;
 
 async function readData({ input, data }: PredictOptions): Promise<unknown> {
   if ((input === undefined) === (data === undefined)) {
-    throw usageError('Give the data with --data or with --input, one of the two.', "For example --data '[[1, 2, 3]]'.");
+    throw usageError(
+      'Give the data with --data or with --input, one of the two.',
+      "For example --data '[[1, 2, 3]]'.",
+    );
   }
   const from = data === undefined ? `"${input}"` : '--data';
   let text: string;

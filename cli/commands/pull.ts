@@ -33,7 +33,12 @@ Examples:
     .action(run(pullVerb));
 }
 
-async function pullVerb(context: Context, text: string, given: string | undefined, options: PullOptions): Promise<void> {
+async function pullVerb(
+  context: Context,
+  text: string,
+  given: string | undefined,
+  options: PullOptions,
+): Promise<void> {
   const { client, output, signal } = context;
   const ref = parseModelRef(text, context.workspace);
   const version = await resolveVersion(client, ref);
@@ -44,7 +49,10 @@ async function pullVerb(context: Context, text: string, given: string | undefine
     });
   }
   const address = versionPath(ref, version.version);
-  const files = wanted((await client.list<Artifact>(`${address}/files`, {}, Number.MAX_SAFE_INTEGER)).items, options.file);
+  const files = wanted(
+    (await client.list<Artifact>(`${address}/files`, {}, Number.MAX_SAFE_INTEGER)).items,
+    options.file,
+  );
   const folder = given ?? `${version.model}-v${version.version}`;
   const size = files.reduce((sum, file) => sum + file.size, 0);
   onInterrupt('Interrupted. Run the same command again to go on where it stopped.');
@@ -71,7 +79,11 @@ function wanted(files: readonly Artifact[], path: string | undefined): readonly 
   const found = files.filter((file) => file.path === path);
   if (found.length > 0) return found;
   throw new CliError(
-    { code: 'FILE_NOT_FOUND', detail: `The version has no file "${path}".`, fix: 'List the files: `cairn show <model>@<version>`.' },
+    {
+      code: 'FILE_NOT_FOUND',
+      detail: `The version has no file "${path}".`,
+      fix: 'List the files: `cairn show <model>@<version>`.',
+    },
     EXIT.notFound,
   );
 }

@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Alias, Version } from '../api.ts';
-import { path as apiPath } from '../client.ts';
 import { CliError, hasCode, usageError } from '../cli-error.ts';
+import { path as apiPath } from '../client.ts';
 import { type Context, onInterrupt, run } from '../context.ts';
-import { modelPath, type ModelRef, parseModelRef, parseTarget, refText } from '../model-ref.ts';
+import { type ModelRef, modelPath, parseModelRef, parseTarget, refText } from '../model-ref.ts';
 import { bytes, plural } from '../output.ts';
 import { startProgress } from '../progress.ts';
 import { isInteractive, requireConsent } from '../prompt.ts';
@@ -65,19 +65,25 @@ Examples:
 async function pushVerb(context: Context, path: string, name: string, options: PushOptions): Promise<void> {
   const { output, signal, client } = context;
   const ref = parseModelRef(name, context.workspace);
-  if (ref.target) throw usageError(`"${name}" names a version; a push always makes a new one.`, `Push to "${ref.model}".`);
+  if (ref.target)
+    throw usageError(`"${name}" names a version; a push always makes a new one.`, `Push to "${ref.model}".`);
   for (const alias of options.alias ?? []) refuseNumberAlias(alias);
   // Loaded when needed: the schema library behind it takes a third of the time that a short command runs.
   const { readFolder } = await import('../transfer/folder.ts');
   const { files, skipped } = await readFolder(path);
-  if (skipped.length > 0) output.note(`Left out: ${skipped.slice(0, 5).join(', ')}${skipped.length > 5 ? ` and ${skipped.length - 5} more` : ''}.`);
+  if (skipped.length > 0)
+    output.note(
+      `Left out: ${skipped.slice(0, 5).join(', ')}${skipped.length > 5 ? ` and ${skipped.length - 5} more` : ''}.`,
+    );
   await ensureModel(context, ref, options);
   const version = await makeVersion(context, ref, files, draftOf(options));
   onInterrupt(undefined);
   signal.throwIfAborted();
   const aliases: Alias[] = [];
   for (const alias of options.alias ?? []) {
-    aliases.push(await client.put<Alias>(modelPath(ref) + apiPath`/aliases/${alias}`, { version: version.version }));
+    aliases.push(
+      await client.put<Alias>(modelPath(ref) + apiPath`/aliases/${alias}`, { version: version.version }),
+    );
   }
   output.result(options.alias ? { ...version, aliases } : version, () => summary(version, aliases));
 }
@@ -118,7 +124,12 @@ async function ensureModel(context: Context, ref: ModelRef, options: PushOptions
   }
 }
 
-async function makeVersion(context: Context, ref: ModelRef, files: readonly LocalFile[], draft: Draft): Promise<Version> {
+async function makeVersion(
+  context: Context,
+  ref: ModelRef,
+  files: readonly LocalFile[],
+  draft: Draft,
+): Promise<Version> {
   const { client, output, signal } = context;
   const total = files.reduce((sum, { size }) => sum + size, 0);
   if (files.length <= INLINE_FILES && total <= INLINE_BYTES) {
@@ -138,7 +149,11 @@ async function makeVersion(context: Context, ref: ModelRef, files: readonly Loca
 async function readInline({ path, file, size }: LocalFile) {
   const content = await readFile(file);
   if (content.length !== size) {
-    throw new CliError({ code: 'FILE_CHANGED', detail: `"${path}" changed while it was being read.`, fix: 'Push again.' });
+    throw new CliError({
+      code: 'FILE_CHANGED',
+      detail: `"${path}" changed while it was being read.`,
+      fix: 'Push again.',
+    });
   }
   const sha256 = createHash('sha256').update(content).digest('hex');
   return { path, content: content.toString('base64'), sha256 };

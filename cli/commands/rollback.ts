@@ -42,7 +42,9 @@ async function rollbackVerb(context: Context, name: string, options: RollbackOpt
   }
   onInterrupt(`Interrupted. The rollback goes on: \`cairn status ${ref.endpoint}\` tells how far it is.`);
   const { endpoint } = await watch(context, ref, options, ({ status }) =>
-    status.phase === 'idle' && status.lastRollback !== undefined && status.lastRollback.at !== before.status.lastRollback?.at
+    status.phase === 'idle' &&
+    status.lastRollback !== undefined &&
+    status.lastRollback.at !== before.status.lastRollback?.at
       ? true
       : undefined,
   );

@@ -13,7 +13,10 @@ export function show(program: Command): void {
     .command('show')
     .description('show a model, or one of its versions with signature, files, aliases and approval')
     .argument('<model[@ref]>', 'for example digits, digits@3 or digits@champion')
-    .addHelpText('after', '\nExamples:\n  cairn show digits\n  cairn show digits@champion\n  cairn show digits@3 --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cairn show digits\n  cairn show digits@champion\n  cairn show digits@3 --json',
+    )
     .action(
       run(async (context, text: string) => {
         const ref = parseModelRef(text, context.workspace);
@@ -43,7 +46,10 @@ async function showModel(context: Context, ref: ModelRef): Promise<void> {
         ['Created', `${when(model.createdAt)} by ${model.createdBy}`],
         ['Updated', when(model.updatedAt)],
         ['Id', model.id],
-        ['Latest version', latestVersion ? `${latestVersion.version} (${when(latestVersion.createdAt)})` : 'none yet'],
+        [
+          'Latest version',
+          latestVersion ? `${latestVersion.version} (${when(latestVersion.createdAt)})` : 'none yet',
+        ],
         ['Aliases', aliasText(aliases)],
       ]),
       '',
@@ -54,7 +60,8 @@ async function showModel(context: Context, ref: ModelRef): Promise<void> {
   );
 }
 
-const aliasText = (aliases: readonly Alias[]) => aliases.map(({ alias, version }) => `${alias} → ${version}`).join(', ');
+const aliasText = (aliases: readonly Alias[]) =>
+  aliases.map(({ alias, version }) => `${alias} → ${version}`).join(', ');
 
 async function showVersion(context: Context, ref: ModelRef): Promise<void> {
   const { client, output } = context;
@@ -62,14 +69,22 @@ async function showVersion(context: Context, ref: ModelRef): Promise<void> {
   const aliases = (await aliasesOf(context, ref)).filter((alias) => alias.version === version.version);
   const files =
     version.status === 'READY' && version.reference === undefined
-      ? (await client.list<Artifact>(`${versionPath(ref, version.version)}/files`, {}, Number.MAX_SAFE_INTEGER)).items
+      ? (
+          await client.list<Artifact>(
+            `${versionPath(ref, version.version)}/files`,
+            {},
+            Number.MAX_SAFE_INTEGER,
+          )
+        ).items
       : [];
   output.result({ ...version, aliases, files }, () => versionText(version, aliases, files));
 }
 
 function versionText(version: Version, aliases: readonly Alias[], files: readonly Artifact[]): string {
   const { approval, signature } = version;
-  const decided = approval.by ? ` by ${approval.by}, ${when(approval.at)}${approval.comment ? `: ${approval.comment}` : ''}` : '';
+  const decided = approval.by
+    ? ` by ${approval.by}, ${when(approval.at)}${approval.comment ? `: ${approval.comment}` : ''}`
+    : '';
   const about = fields([
     ['Model', version.model],
     ['Version', version.version],
@@ -103,12 +118,18 @@ function tensorLines(title: string, tensors: readonly TensorSpec[]): string[] {
 }
 
 export const shapeText = ({ shape, dimensions }: TensorSpec) =>
-  shape === undefined ? 'any' : `[${shape.map((size, at) => (size === -1 ? (dimensions?.[at] ?? '?') : size)).join(', ')}]`;
+  shape === undefined
+    ? 'any'
+    : `[${shape.map((size, at) => (size === -1 ? (dimensions?.[at] ?? '?') : size)).join(', ')}]`;
 
 function fileLines(version: Version, files: readonly Artifact[]): string[] {
   if (files.length === 0) return [];
   const rows = files.slice(0, FILES_SHOWN).map((file) => [`  ${file.path}`, bytes(file.size), file.sha256]);
   const title = `${plural(version.fileCount, 'file')}, ${bytes(version.size)}`;
   const more = files.length - FILES_SHOWN;
-  return ['', table([title, 'SIZE', 'SHA-256'], rows), ...(more > 0 ? [`  … and ${more} more (--json lists all)`] : [])];
+  return [
+    '',
+    table([title, 'SIZE', 'SHA-256'], rows),
+    ...(more > 0 ? [`  … and ${more} more (--json lists all)`] : []),
+  ];
 }

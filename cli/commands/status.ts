@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Alarm, Endpoint, List } from '../api.ts';
-import { path } from '../client.ts';
 import { usageError } from '../cli-error.ts';
+import { path } from '../client.ts';
 import { type Context, run } from '../context.ts';
 import { alarmsOf, endpointTable, endpointText } from '../endpoint-text.ts';
 import { pause } from '../http.ts';
@@ -15,12 +15,16 @@ export function status(program: Command): void {
     .description('list the endpoints, or show one with traffic, alarms, conditions and its last rollback')
     .argument('[endpoint]')
     .option('--watch', 'show it again whenever it changes, until Ctrl-C')
-    .addHelpText('after', '\nExamples:\n  cairn status\n  cairn status digits --watch\n  cairn status digits --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cairn status\n  cairn status digits --watch\n  cairn status digits --json',
+    )
     .action(
       run(async (context, name: string | undefined, options: { watch?: boolean }) => {
         const show = name === undefined ? list(context) : one(context, name);
         if (!options.watch) return context.output.result(...(await show()));
-        if (context.output.json) throw usageError('--watch goes on and on, --json is one document.', 'Ask again and again instead.');
+        if (context.output.json)
+          throw usageError('--watch goes on and on, --json is one document.', 'Ask again and again instead.');
         await watchText(context, async () => (await show())[1]());
       }),
     );
@@ -36,7 +40,10 @@ function list(context: Context) {
   return async (): Promise<Shown> => {
     const endpoints = await client.list<Endpoint>(path`/api/v1/workspaces/${workspace}/endpoints`, {}, 1000);
     if (endpoints.items.length === 0) {
-      return [endpoints, () => `No endpoints in workspace "${workspace}" yet. Make one: \`cairn deploy <model>@<version>\`.`];
+      return [
+        endpoints,
+        () => `No endpoints in workspace "${workspace}" yet. Make one: \`cairn deploy <model>@<version>\`.`,
+      ];
     }
     if (context.output.json) return [endpoints, () => ''];
     const { items } = await alarmsIn(context, workspace);

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { ROLES } from '../../shared/access/role.ts';
 import type { Grant } from '../../shared/access/grant.ts';
+import { ROLES } from '../../shared/access/role.ts';
 import type { Token } from '../api.ts';
-import { path } from '../client.ts';
 import { usageError } from '../cli-error.ts';
+import { path } from '../client.ts';
 import { run } from '../context.ts';
-import { requireConsent } from '../prompt.ts';
 import { plural, table, when } from '../output.ts';
+import { requireConsent } from '../prompt.ts';
 import { repeated } from './option.ts';
 
 interface CreateOptions {
@@ -59,7 +59,9 @@ Examples:
         // The answer is a secret that the server does not keep to answer a repeat.
         const call = { method: 'POST', path: '/api/v1/tokens', body, idempotencyKey: null } as const;
         const { body: made } = await client.call<Token & { token: string }>(call);
-        output.note(`Token ${made.id} for ${made.principal} (${made.grants.map(grantText).join('; ')}). It is shown once:`);
+        output.note(
+          `Token ${made.id} for ${made.principal} (${made.grants.map(grantText).join('; ')}). It is shown once:`,
+        );
         output.result(made, () => made.token);
       }),
     );
@@ -78,7 +80,10 @@ export function parseGrant(text: string): Grant {
   const known = ROLES.find((one) => one === role);
   if (known && workspace) return { role: known, workspace, models };
   if (role && workspace) throw usageError(`There is no role "${role}".`, `The roles: ${ROLES.join(', ')}.`);
-  throw usageError(`"${text}" is not a grant.`, 'Write role@workspace/pattern, for example "viewer@default/*".');
+  throw usageError(
+    `"${text}" is not a grant.`,
+    'Write role@workspace/pattern, for example "viewer@default/*".',
+  );
 }
 
 const UNITS = { h: 3600_000, d: 24 * 3600_000, w: 7 * 24 * 3600_000 };
@@ -87,7 +92,8 @@ const UNITS = { h: 3600_000, d: 24 * 3600_000, w: 7 * 24 * 3600_000 };
 export function expiryOf(text: string, now: number): string {
   const [, count, unit] = /^(\d{1,5})([hdw])$/.exec(text) ?? [];
   const at = count === undefined ? Date.parse(text) : now + Number(count) * UNITS[unit as keyof typeof UNITS];
-  if (Number.isNaN(at)) throw usageError(`"${text}" is not a time.`, 'Write 12h, 30d, 4w or a date like 2030-01-31.');
+  if (Number.isNaN(at))
+    throw usageError(`"${text}" is not a time.`, 'Write 12h, 30d, 4w or a date like 2030-01-31.');
   if (at <= now) throw usageError(`"${text}" is in the past.`);
   return new Date(at).toISOString();
 }

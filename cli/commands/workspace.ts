@@ -13,8 +13,14 @@ export function workspace(program: Command): void {
     .addHelpText('after', '\nExamples:\n  cairn workspace create fraud-team --description "Fraud detection"')
     .action(
       run(async ({ client, output }, name: string, { description }: { description?: string }) => {
-        const made = await client.post<Workspace>('/api/v1/workspaces', { name, ...(description !== undefined && { description }) });
-        output.result(made, () => `Made the workspace ${made.name}. Use it: --workspace ${made.name}, or ${made.name}/<model>.`);
+        const made = await client.post<Workspace>('/api/v1/workspaces', {
+          name,
+          ...(description !== undefined && { description }),
+        });
+        output.result(
+          made,
+          () => `Made the workspace ${made.name}. Use it: --workspace ${made.name}, or ${made.name}/<model>.`,
+        );
       }),
     );
   command

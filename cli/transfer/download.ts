@@ -6,7 +6,15 @@ import { pipeline } from 'node:stream/promises';
 import type { Artifact, SignedFile } from '../api.ts';
 import { CliError } from '../cli-error.ts';
 import { type Client, failureOf } from '../client.ts';
-import { isTransientStatus, readText, retryAfterOf, send, Transient, unreachable, withRetries } from '../http.ts';
+import {
+  isTransientStatus,
+  readText,
+  retryAfterOf,
+  send,
+  Transient,
+  unreachable,
+  withRetries,
+} from '../http.ts';
 import type { Progress } from '../progress.ts';
 import { hashInto } from './digest.ts';
 import { inParallel } from './parallel.ts';
@@ -65,7 +73,8 @@ export async function download(pull: Pull): Promise<{ fetched: number; present: 
 async function isThere(file: Artifact, target: string, { force, signal }: Pull): Promise<boolean> {
   const info = await stat(target).catch(() => undefined);
   if (!info) return false;
-  if (info.isFile() && info.size === file.size && (await digestOf(target, signal)) === file.sha256) return true;
+  if (info.isFile() && info.size === file.size && (await digestOf(target, signal)) === file.sha256)
+    return true;
   if (force && info.isFile()) return false;
   throw new CliError({
     code: 'FILE_EXISTS',
@@ -123,11 +132,17 @@ async function fetchRest(pull: Pull, file: Artifact, partial: string): Promise<s
   }
   try {
     const url = new URL(signed.url, client.url);
-    const answer = await send({ method: 'GET', url, signal, headers: kept > 0 ? { range: `bytes=${kept}-` } : {} });
+    const answer = await send({
+      method: 'GET',
+      url,
+      signal,
+      headers: kept > 0 ? { range: `bytes=${kept}-` } : {},
+    });
     const status = answer.statusCode ?? 0;
     if (status !== 200 && status !== 206) {
       const failure = failureOf(new URL(url.origin), answer, await readText(answer, 10_000));
-      if ([403, 500].includes(status) || isTransientStatus(status)) throw new Transient(failure, retryAfterOf(answer));
+      if ([403, 500].includes(status) || isTransientStatus(status))
+        throw new Transient(failure, retryAfterOf(answer));
       throw failure;
     }
     const resumed = status === 206 && kept > 0;
@@ -167,7 +182,13 @@ async function resumable(partial: string, size: number): Promise<number> {
 }
 
 const tooLong = (file: Artifact) =>
-  new CliError({ code: 'SIZE_MISMATCH', detail: `More than the ${file.size} bytes of "${file.path}" arrived.` });
+  new CliError({
+    code: 'SIZE_MISMATCH',
+    detail: `More than the ${file.size} bytes of "${file.path}" arrived.`,
+  });
 
 const isDiskError = (error: unknown) =>
-  error instanceof Error && ['ENOSPC', 'EACCES', 'EROFS', 'EDQUOT', 'EIO', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+  error instanceof Error &&
+  ['ENOSPC', 'EACCES', 'EROFS', 'EDQUOT', 'EIO', 'EISDIR'].includes(
+    (error as NodeJS.ErrnoException).code ?? '',
+  );

@@ -55,20 +55,34 @@ async function followLink(entry: Dirent, path: string, file: string, root: strin
   try {
     target = await realpath(file);
   } catch {
-    throw new CliError({ code: 'LINK_REFUSED', detail: `"${path}" is a link that leads nowhere.`, fix: 'Remove it.' });
+    throw new CliError({
+      code: 'LINK_REFUSED',
+      detail: `"${path}" is a link that leads nowhere.`,
+      fix: 'Remove it.',
+    });
   }
   if (!target.startsWith(root + sep)) {
-    throw new CliError({ code: 'LINK_REFUSED', detail: `"${path}" is a link to ${target}, outside the folder.`, fix });
+    throw new CliError({
+      code: 'LINK_REFUSED',
+      detail: `"${path}" is a link to ${target}, outside the folder.`,
+      fix,
+    });
   }
   const info = await statOf(target);
   if (info.isFile()) return localFile(path, file, info);
-  throw new CliError({ code: 'LINK_REFUSED', detail: `"${path}" is a link to a folder (${entry.name}).`, fix });
+  throw new CliError({
+    code: 'LINK_REFUSED',
+    detail: `"${path}" is a link to a folder (${entry.name}).`,
+    fix,
+  });
 }
 
 function localFile(path: string, file: string, { size, mtimeMs }: Stats): LocalFile {
-  if (path.includes('\ufffd')) throw usageError(`The name of "${path}" is not valid UTF-8.`, 'Rename the file.');
+  if (path.includes('\ufffd'))
+    throw usageError(`The name of "${path}" is not valid UTF-8.`, 'Rename the file.');
   const checked = FilePath.safeParse(path);
-  if (!checked.success) throw usageError(`"${path}" ${checked.error.issues[0]?.message}.`, 'Rename the file.');
+  if (!checked.success)
+    throw usageError(`"${path}" ${checked.error.issues[0]?.message}.`, 'Rename the file.');
   return { path, file, size, modifiedAt: mtimeMs };
 }
 

@@ -16,7 +16,8 @@ export function targetOf(folder: string, path: string): string {
   if (!checked.success) throw refused(path, checked.error.issues[0]?.message ?? 'is not a path');
   const root = resolve(folder);
   const target = join(root, ...path.split('/'));
-  if (!target.startsWith(root.endsWith(sep) ? root : root + sep)) throw refused(path, 'leads out of the folder');
+  if (!target.startsWith(root.endsWith(sep) ? root : root + sep))
+    throw refused(path, 'leads out of the folder');
   return target;
 }
 

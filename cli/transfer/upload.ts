@@ -2,7 +2,15 @@ import { createReadStream } from 'node:fs';
 import type { SignedPart, Upload, UploadFile, Version } from '../api.ts';
 import { CliError, hasCode } from '../cli-error.ts';
 import { type Client, failureOf, path } from '../client.ts';
-import { isTransientStatus, readText, retryAfterOf, send, Transient, unreachable, withRetries } from '../http.ts';
+import {
+  isTransientStatus,
+  readText,
+  retryAfterOf,
+  send,
+  Transient,
+  unreachable,
+  withRetries,
+} from '../http.ts';
 import { type ModelRef, modelPath } from '../model-ref.ts';
 import type { Output } from '../output.ts';
 import { plural } from '../output.ts';
@@ -50,7 +58,11 @@ export async function upload(push: Push): Promise<Version> {
       if (current.state === 'OPEN') await sendMissing(push, address, current);
       for (const file of push.files) await refuseChanged(file);
       try {
-        const { body } = await client.call<Version>({ method: 'POST', path: `${address}/complete`, silence: VERIFY_SILENCE });
+        const { body } = await client.call<Version>({
+          method: 'POST',
+          path: `${address}/complete`,
+          silence: VERIFY_SILENCE,
+        });
         await removeUploadState(stateFile);
         return body;
       } catch (error) {
@@ -118,11 +130,14 @@ async function sendMissing(push: Push, address: string, { files }: Upload): Prom
   const parts = files.flatMap((file) => missingParts(file, byPath.get(file.path)));
   const total = push.files.reduce((sum, { size }) => sum + size, 0);
   const left = parts.reduce((sum, { size }) => sum + size, 0);
-  if (left < total) push.output.note(`${plural(parts.length, 'part')} left to send; the rest is there already.`);
+  if (left < total)
+    push.output.note(`${plural(parts.length, 'part')} left to send; the rest is there already.`);
   const progress = startProgress(push.output, 'Sending', total);
   progress.add(total - left);
   try {
-    await inParallel(parts, PARALLEL, push.signal, (part, signal) => sendPart(push, address, part, progress, signal));
+    await inParallel(parts, PARALLEL, push.signal, (part, signal) =>
+      sendPart(push, address, part, progress, signal),
+    );
   } finally {
     progress.end();
   }
@@ -138,14 +153,28 @@ function missingParts(planned: UploadFile, file: HashedFile | undefined): Part[]
 }
 
 /** Sends one part to a URL signed just before, so that none expires while others are sent. */
-async function sendPart(push: Push, address: string, part: Part, progress: Progress, signal: AbortSignal): Promise<void> {
+async function sendPart(
+  push: Push,
+  address: string,
+  part: Part,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
   const { client } = push;
   const { file, number, start, size } = part;
   await refuseChanged(file);
   await withRetries(signal, async () => {
-    const { items } = await client.post<{ items: SignedPart[] }>(`${address}/parts`, { path: file.path, from: number, count: 1 });
+    const { items } = await client.post<{ items: SignedPart[] }>(`${address}/parts`, {
+      path: file.path,
+      from: number,
+      count: 1,
+    });
     const [signed] = items;
-    if (!signed) throw new CliError({ code: 'UNEXPECTED_ANSWER', detail: `The server signed no URL for part ${number}.` });
+    if (!signed)
+      throw new CliError({
+        code: 'UNEXPECTED_ANSWER',
+        detail: `The server signed no URL for part ${number}.`,
+      });
     const url = new URL(signed.url, client.url);
     let sent = 0;
     const count = (bytes: number) => {
@@ -182,7 +211,8 @@ async function put(
   if (status >= 200 && status < 300) return;
   const failure = failureOf(new URL(url.origin), answer, text);
   // 403: the URL has expired meanwhile; the next attempt has a fresh one.
-  if ([403, 500].includes(status) || isTransientStatus(status)) throw new Transient(failure, retryAfterOf(answer));
+  if ([403, 500].includes(status) || isTransientStatus(status))
+    throw new Transient(failure, retryAfterOf(answer));
   throw failure;
 }
 

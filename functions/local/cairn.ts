@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -22,12 +21,12 @@ import { everyEndpoint } from '../../shared/serving/every-endpoint.ts';
 import { endpointsConcerned } from '../../shared/serving/followers.ts';
 import { registeredVersions } from '../../shared/serving/registered-versions.ts';
 import { createApp } from '../api/app.ts';
+import { problemOf } from '../api/problem.ts';
 import { onAlarm } from '../on-alarm/handler.ts';
 import { reconcile } from '../reconcile/handler.ts';
 import { startReconcileLoop } from '../reconcile/loop.ts';
 import { authoriseRequest } from './authorise-request.ts';
 import { dispatch } from './dispatch.ts';
-import { docsPage } from './docs-page.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { watchIncoming } from './incoming.ts';
 import { processMetrics } from './process-metrics.ts';
@@ -48,13 +47,12 @@ const PROJECT = resolve(import.meta.dirname, '../..');
 export async function startCairn(settings: Settings, logger: Logger): Promise<RunningCairn> {
   const clock = systemClock;
   const dataDir = await openDataDir(settings.dataDir);
-  const inData = (name: string) => join(dataDir.path, name);
-  const keys = await openKeyFile(inData('keys.json'));
-  const table = await openSqliteTable(inData('cairn.db'));
+  const keys = await openKeyFile(dataDir.keys);
+  const table = await openSqliteTable(dataDir.table);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 65_000 });
   let url = settings.publicUrl ?? '';
   const blobs = await openFilesystemBlobStore({
-    root: inData('blobs'),
+    root: dataDir.blobs,
     baseUrl: () => url,
     signingKey: keys.hmacKey('storage'),
     clock,
@@ -66,17 +64,19 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
 
   const alarms = await openAlarmEngine({
     clock,
-    path: inData('alarms.json'),
+    path: join(dataDir.path, 'alarms.json'),
     notify: async (notification) => {
       await onAlarm(serving, notification, uuidv7());
     },
     onError: (err) => logger.error({ err }, 'alarms'),
   });
   const platform = await openProcessPlatform({
-    directory: inData('serving'),
+    directory: dataDir.run,
     clock,
     entry: join(PROJECT, 'functions/model-server/main.ts'),
-    program: [join(PROJECT, 'functions/model-server'), join(PROJECT, 'node_modules'), join(PROJECT, 'package.json')],
+    program: ['functions/model-server', 'shared', 'node_modules', 'package.json'].map((path) =>
+      join(PROJECT, path),
+    ),
     materialise: (file, target) => blobs.linkBlob(file.key, target),
     onChange: (ref) => loop.wake(ref),
   });
@@ -100,29 +100,33 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
     version: VERSION,
     subscribe: bus.subscribe,
     metrics: processMetrics,
-    docs: docsPage,
+    docs: async () => (await import('../api/docs-page.ts')).renderDocs,
     ...(settings.publicUrl === undefined ? {} : { publicUrl: settings.publicUrl }),
   });
   const gateway = createGateway({
     routes: (ref) => platform.routes(ref),
     authorise: authoriseRequest(ports),
     record: (sample) => alarms.record(sample),
+    problemOf,
+    onError: (err, requestId) => logger.error({ err, requestId }, 'a request to an endpoint failed'),
   });
-  server.on('request', dispatch({ api: getRequestListener(app.fetch), storage: storageDoor(blobs), gateway, logger }));
+  server.on(
+    'request',
+    dispatch({ api: getRequestListener(app.fetch), storage: storageDoor(blobs), gateway, logger }),
+  );
   await listen(server, settings);
   url ||= `http://${hostInUrl(settings.host)}:${(server.address() as AddressInfo).port}`;
 
   wakeAll(await everyEndpoint(table));
   for (const ref of await platform.list()) loop.wake(ref);
   alarms.start();
-  await mkdir(inData('incoming'), { recursive: true });
-  const incoming = await watchIncoming(ports, inData('incoming'), logger);
+  const incoming = await watchIncoming(ports, dataDir.incoming, logger);
   const housekeeping = startHousekeeping(ports, logger);
 
   return {
     url,
     adminToken,
-    incoming: inData('incoming'),
+    incoming: dataDir.incoming,
     async close() {
       server.close();
       server.closeIdleConnections();
@@ -133,7 +137,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
       server.closeAllConnections();
       await housekeeping.close();
       await table.close();
-      await dataDir.release();
+      dataDir.release();
     },
   };
 }
@@ -142,7 +146,11 @@ function listen(server: ReturnType<typeof createServer>, { host, port }: Setting
   return new Promise((done, failed) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const inUse = error.code === 'EADDRINUSE';
-      failed(inUse ? new Error(`Port ${port} is in use. Set CAIRN_PORT to another one (0 takes a free one).`) : error);
+      failed(
+        inUse
+          ? new Error(`Port ${port} is in use. Set CAIRN_PORT to another one (0 takes a free one).`)
+          : error,
+      );
     });
     server.listen(port, host, done);
   });

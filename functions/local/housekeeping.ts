@@ -19,7 +19,10 @@ export function startHousekeeping(ports: Ports, logger: Logger): { close(): Prom
     setInterval(() => {
       running = running.then(task).catch((error) => logger.error({ err: error }, 'housekeeping failed'));
     }, ms).unref();
-  const timers = [every(CHECKPOINT_MS, () => signCheckpoints(ports)), every(CLEAN_UP_MS, () => cleanUp(ports, logger))];
+  const timers = [
+    every(CHECKPOINT_MS, () => signCheckpoints(ports)),
+    every(CLEAN_UP_MS, () => cleanUp(ports, logger)),
+  ];
   return {
     async close() {
       for (const timer of timers) clearInterval(timer);

@@ -18,7 +18,11 @@ const RETRY_MS = 30_000;
  * into `.claimed/<arrival id>/`, so that it is taken once; a claim that a crash left is taken up again at start.
  * What cannot be a version goes to `.rejected/` with an `ERROR.txt` beside it.
  */
-export async function watchIncoming(ports: Ports, root: string, logger: Logger): Promise<{ close(): Promise<void> }> {
+export async function watchIncoming(
+  ports: Ports,
+  root: string,
+  logger: Logger,
+): Promise<{ close(): Promise<void> }> {
   const claimed = join(root, '.claimed');
   await mkdir(claimed, { recursive: true });
   await mkdir(join(root, 'default'), { recursive: true });
@@ -109,7 +113,8 @@ async function register(ports: Ports, dir: string, id: string, files: readonly s
   const isFolder = first.split('/').length > 3;
   const incoming = parseIncoming(isFolder ? `${workspace}/${model}/${name}/${MARKER}` : first);
   if (incoming.kind === 'invalid') throw new CairnError('INVALID_ARGUMENT', incoming.detail);
-  if (incoming.kind === 'nothing') throw new CairnError('INVALID_ARGUMENT', `${first} is not a version's file.`);
+  if (incoming.kind === 'nothing')
+    throw new CairnError('INVALID_ARGUMENT', `${first} is not a version's file.`);
   const base = isFolder ? `${workspace}/${model}/${name}/` : `${workspace}/${model}/`;
   const arrived = files
     .map((path) => ({ path: path.slice(base.length), open: () => createReadStream(join(dir, path)) }))

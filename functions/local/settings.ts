@@ -5,14 +5,30 @@ import { CHOSEN_TOKEN_MIN } from '../../shared/access/token.ts';
 /** Each setting's environment variable, its meaning and its schema: what `--help` lists and what start-up parses. */
 const SETTINGS = {
   CAIRN_HOST: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
-  CAIRN_PORT: z.coerce.number().int().min(0).max(65_535).default(7070).describe('port to listen on; 0 takes a free one'),
-  CAIRN_DATA_DIR: z.string().min(1).default('./data').transform((dir) => resolve(dir)).describe('folder that holds everything'),
-  CAIRN_PUBLIC_URL: z.url().optional().describe('address that clients use, where it is not the one listened on'),
+  CAIRN_PORT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(7070)
+    .describe('port to listen on; 0 takes a free one'),
+  CAIRN_DATA_DIR: z
+    .string()
+    .min(1)
+    .default('./data')
+    .transform((dir) => resolve(dir))
+    .describe('folder that holds everything'),
+  CAIRN_PUBLIC_URL: z
+    .url()
+    .optional()
+    .describe('address that clients use, where it is not the one listened on'),
   CAIRN_ADMIN_TOKEN: z
     .string()
     .min(CHOSEN_TOKEN_MIN)
     .optional()
-    .describe(`the first admin token, at least ${CHOSEN_TOKEN_MIN} characters; otherwise one is made and printed once`),
+    .describe(
+      `the first admin token, at least ${CHOSEN_TOKEN_MIN} characters; otherwise one is made and printed once`,
+    ),
   CAIRN_LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('warn')
@@ -31,11 +47,17 @@ export interface Settings {
 }
 
 /** @returns the settings, or a sentence for each one that is wrong */
-export function parseSettings(env: Readonly<Record<string, string | undefined>>): Settings | { readonly problems: string[] } {
-  const present = Object.fromEntries(Object.entries(env).filter(([name, value]) => name in SETTINGS && value !== ''));
+export function parseSettings(
+  env: Readonly<Record<string, string | undefined>>,
+): Settings | { readonly problems: string[] } {
+  const present = Object.fromEntries(
+    Object.entries(env).filter(([name, value]) => name in SETTINGS && value !== ''),
+  );
   const parsed = Settings.safeParse(present);
-  if (!parsed.success) return { problems: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) };
-  const { CAIRN_HOST, CAIRN_PORT, CAIRN_DATA_DIR, CAIRN_PUBLIC_URL, CAIRN_ADMIN_TOKEN, CAIRN_LOG_LEVEL } = parsed.data;
+  if (!parsed.success)
+    return { problems: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) };
+  const { CAIRN_HOST, CAIRN_PORT, CAIRN_DATA_DIR, CAIRN_PUBLIC_URL, CAIRN_ADMIN_TOKEN, CAIRN_LOG_LEVEL } =
+    parsed.data;
   return {
     host: CAIRN_HOST,
     port: CAIRN_PORT,

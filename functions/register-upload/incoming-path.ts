@@ -18,11 +18,13 @@ export type Incoming =
 export function parseIncoming(path: string): Incoming {
   const [workspace = '', model = '', third = '', ...rest] = path.split('/');
   const name = rest.at(-1) ?? third;
-  if (third === '' || name.startsWith('.') || /\.(part|tmp|crdownload)$/.test(name)) return { kind: 'nothing' };
+  if (third === '' || name.startsWith('.') || /\.(part|tmp|crdownload)$/.test(name))
+    return { kind: 'nothing' };
   if (rest.length > 0 && (rest.length > 1 || name !== MARKER)) return { kind: 'nothing' };
   if (rest.length === 0 && name === MARKER) return { kind: 'nothing' };
   const workspaceName = WorkspaceName.safeParse(workspace);
-  if (!workspaceName.success) return { kind: 'invalid', detail: `workspace ${workspaceName.error.issues[0]?.message}` };
+  if (!workspaceName.success)
+    return { kind: 'invalid', detail: `workspace ${workspaceName.error.issues[0]?.message}` };
   const modelName = ModelName.safeParse(model);
   if (!modelName.success) return { kind: 'invalid', detail: `model ${modelName.error.issues[0]?.message}` };
   const of = { workspace: workspaceName.data, model: modelName.data };

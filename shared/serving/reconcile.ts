@@ -41,8 +41,8 @@ const MAX_STEPS = 32;
 
 /**
  * Brings an endpoint closer to its spec: observes, lets the rollout machine step, writes, then acts, until nothing is
- * left to do now. Writes before it acts, so that a crash in between is made good by the next call. Nothing to do, nothing
- * written. Of an endpoint that is gone it stops what runs.
+ * left to do now. It writes before it acts, so that the next call makes a crash in between good. With nothing to do it
+ * writes nothing. Of an endpoint that is gone it stops what runs.
  * @returns `next`: when to call again although nothing has told to, milliseconds since the epoch
  */
 export async function reconcileEndpoint(
@@ -67,8 +67,21 @@ export async function reconcileEndpoint(
       const now = deps.clock.now();
       const { state, actions, event } = advance(status.state, seen, now);
       const after = statusOf(state, seen, { before: status, refusal, now });
-      await write(deps, caller, { ref, endpoint, before: status, after, statusRev, event, check, now });
-      for (const action of actions) await execute(deps, ref, action);
+      // Traffic leaves a bad revision before that is on record: after a crash in between, the same alarm or request decides
+      // the same again.
+      const first = event?.type === 'rolled-back' ? actions.filter(({ type }) => type === 'shift') : [];
+      for (const action of first) await execute(deps, ref, action);
+      await write(deps, caller, {
+        ref,
+        endpoint,
+        before: status,
+        after,
+        statusRev,
+        event,
+        check,
+        now,
+      });
+      for (const action of actions) if (!first.includes(action)) await execute(deps, ref, action);
       if (state === status.state) {
         const next = nextDue(state, seen, now);
         return next === undefined ? {} : { next };

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createVersion } from '../../shared/registry/create-version.ts';
-import { deleteVersion } from '../../shared/registry/version.ts';
 import { exportBundle } from '../../shared/registry/export.ts';
 import { createModel } from '../../shared/registry/model.ts';
+import { deleteVersion } from '../../shared/registry/version.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../support/local-ports.ts';
 
 const ada = someone('ada <lovelace>', 'admin');
@@ -48,7 +48,13 @@ async function cloneExport(): Promise<string> {
 test('git clones an exported repository: history, tags, text and LFS pointers, and fsck finds nothing', async () => {
   const binary = Buffer.from([0xff, 0xfe, 0]);
   await push('', { 'README.md': '# one\n', 'weights.bin': binary, 'sub/notes [1].txt': 'a b' });
-  await push('The second\n\nwith a body', { 'README.md': '# two\n', 'weights.bin': binary, 'sub/w x*.bin': binary, 'sub-x': '1', 'sub.x': '2' });
+  await push('The second\n\nwith a body', {
+    'README.md': '# two\n',
+    'weights.bin': binary,
+    'sub/w x*.bin': binary,
+    'sub-x': '1',
+    'sub.x': '2',
+  });
   await push('Back to the first', { 'README.md': '# one\n', 'ünï/ço dé.bin': binary });
   const clone = await cloneExport();
   expect(git(clone, 'fsck', '--strict', '--full')).toBe('');
@@ -60,7 +66,9 @@ test('git clones an exported repository: history, tags, text and LFS pointers, a
     'ada lovelace|Version 1',
   ]);
   expect(git(clone, 'show', 'v2:README.md')).toBe('# two\n');
-  expect(git(clone, 'show', 'v1:weights.bin')).toMatch(/^version https:\/\/git-lfs.*\noid sha256:[0-9a-f]{64}\nsize 3\n$/);
+  expect(git(clone, 'show', 'v1:weights.bin')).toMatch(
+    /^version https:\/\/git-lfs.*\noid sha256:[0-9a-f]{64}\nsize 3\n$/,
+  );
   expect(git(clone, 'status', '--porcelain')).toBe('');
   const attributes = (tag: string, path: string) => {
     git(clone, 'checkout', '-q', tag);
@@ -71,11 +79,15 @@ test('git clones an exported repository: history, tags, text and LFS pointers, a
   expect(attributes('v1', 'README.md')).toMatch(/: unspecified$/);
   expect(git(clone, '-c', 'core.quotePath=false', 'check-attr', 'filter', 'sub/w x*.bin')).not.toBe('');
   git(clone, 'checkout', '-q', 'v3');
-  expect(git(clone, '-c', 'core.quotePath=false', 'check-attr', 'filter', 'ünï/ço dé.bin').trim()).toMatch(/: lfs$/);
+  expect(git(clone, '-c', 'core.quotePath=false', 'check-attr', 'filter', 'ünï/ço dé.bin').trim()).toMatch(
+    /: lfs$/,
+  );
 });
 
 test('a repository of many versions and of packs too large for an item exports whole', async () => {
-  const files = Object.fromEntries(Array.from({ length: 1200 }, (_, n) => [`part/${n % 7}/${n}.txt`, `text ${n}`]));
+  const files = Object.fromEntries(
+    Array.from({ length: 1200 }, (_, n) => [`part/${n % 7}/${n}.txt`, `text ${n}`]),
+  );
   await push('many files', files);
   for (let n = 0; n < 120; n++) await push(`change ${n}`, { ...files, 'changing.txt': `${n}` });
   await deleteVersion(ports, ada, { ...ref, number: 5 });

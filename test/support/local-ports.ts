@@ -65,7 +65,11 @@ export async function openLocalPorts(): Promise<LocalPorts> {
 }
 
 /** Someone with a role on everything, or on what the grant says. */
-export function someone(principal: string, role: Role, where: { workspace?: string; models?: string } = {}): Caller {
+export function someone(
+  principal: string,
+  role: Role,
+  where: { workspace?: string; models?: string } = {},
+): Caller {
   return {
     principal,
     tokenId: `token-of-${principal}`,

@@ -9,12 +9,13 @@ const MAX_PART_BYTES = 255;
  * @throws BlobError `INVALID_KEY` for a key that is no plain relative path: nothing outside `directory` can be named
  */
 export function blobPath(directory: string, key: string): string {
-  const problem = problemOf(key);
+  const problem = keyProblem(key);
   if (problem !== undefined) throw new BlobError('INVALID_KEY', key, problem);
   return `${directory}/${key}`;
 }
 
-function problemOf(key: string): string | undefined {
+/** Why this is no key; undefined if it is one. */
+export function keyProblem(key: string): string | undefined {
   if (!key.isWellFormed() || key.includes('\0')) return 'a key is well-formed Unicode without NUL';
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) return `a key has at most ${MAX_KEY_BYTES} bytes`;
   for (const part of key.split('/')) {

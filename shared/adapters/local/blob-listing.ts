@@ -1,5 +1,6 @@
 import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
+import { keyProblem } from './blob-key.ts';
 
 /**
  * Keys below `root` that begin with `prefix` and come after `after`, in byte order. Reads only directories that can
@@ -8,13 +9,7 @@ import { readdir } from 'node:fs/promises';
 export async function* blobKeys(root: string, prefix: string, after: string): AsyncGenerator<string> {
   // Every key with the prefix is in the directory that the prefix names up to its last `/`.
   const directory = prefix.slice(0, prefix.lastIndexOf('/') + 1);
-  if (
-    directory
-      .split('/')
-      .slice(0, -1)
-      .some((part) => part === '' || part === '.' || part === '..')
-  )
-    return;
+  if (directory !== '' && keyProblem(directory.slice(0, -1)) !== undefined) return;
   yield* below(root, directory, prefix, after);
 }
 

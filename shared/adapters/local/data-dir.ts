@@ -1,4 +1,3 @@
-import { chmodSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -69,7 +68,6 @@ async function lock(path: string): Promise<() => void> {
       cause: error,
     });
   }
-  chmodSync(file, 0o600);
   await writeFile(holder, String(process.pid), { mode: 0o600 });
   return () => {
     if (db.isOpen) db.close();

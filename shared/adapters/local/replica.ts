@@ -100,7 +100,12 @@ export class Replica {
     const [file, ...args] = command;
     // Standard input stays open for as long as this process lives: its end tells the replica to end too.
     // Detached, so that a terminal's Ctrl-C reaches the server alone, which then drains its replicas.
-    const child = spawn(file, args, { cwd, env: { ...env }, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+    const child = spawn(file, args, {
+      cwd,
+      env: { ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+    });
     this.#child = child;
     this.#sentence = undefined;
     let readyAt: number | undefined;

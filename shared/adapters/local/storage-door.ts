@@ -22,12 +22,13 @@ export function storageDoor(store: FilesystemBlobStore): Door {
       if (access.op === 'get') await get(store, access, request, response);
       else await put(store, access, request, response);
     } catch (error) {
-      if (response.destroyed || request.destroyed) return;
+      // Nobody waits for an answer any more.
+      if (response.destroyed || request.errored) return;
       if (response.headersSent) {
         response.destroy();
         throw error;
       }
-      const refusal = error instanceof Refusal ? error : refusalOf(error);
+      const refusal = error instanceof Refusal ? error : refusalOf(error, request.method);
       answerProblem(response, refusal ?? new Refusal('INTERNAL', 'The store failed.'));
       // What is left of the body has to go before the client looks for the answer.
       request.resume();
@@ -107,11 +108,13 @@ class Refusal extends Error {
   }
 }
 
-function refusalOf(error: unknown): Refusal | undefined {
+function refusalOf(error: unknown, method: string | undefined): Refusal | undefined {
   if (!(error instanceof BlobError)) return undefined;
   switch (error.code) {
     case 'NOT_FOUND':
-      return new Refusal('FILE_NOT_FOUND', 'There is no such object or upload.');
+      return method === 'PUT'
+        ? new Refusal('UPLOAD_NOT_FOUND', 'There is no such upload.')
+        : new Refusal('FILE_NOT_FOUND', 'There is no such object.');
     case 'SIZE_MISMATCH':
       return new Refusal('SIZE_MISMATCH', error.message);
     case 'NO_SPACE':

@@ -1,7 +1,13 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { allows } from '../../../shared/access/grant.ts';
 import { ROLES } from '../../../shared/access/role.ts';
-import { authenticate, ensureAdminToken, issueToken, listTokens, revokeToken } from '../../../shared/access/token.ts';
+import {
+  authenticate,
+  ensureAdminToken,
+  issueToken,
+  listTokens,
+  revokeToken,
+} from '../../../shared/access/token.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../../support/local-ports.ts';
 
 let ports: LocalPorts;
@@ -18,9 +24,17 @@ const issue = (principal: string, expiresAt?: number) =>
 test('a token says who sent it, until it is revoked or expires', async () => {
   const { token, info } = await issue('vi', ports.clock.now() + 1000);
   expect(token).toMatch(/^cairn_[0-9a-f]{16}_[\w-]{43}$/);
-  expect(await authenticate(ports, token, 'r1')).toEqual({ principal: 'vi', tokenId: info.id, grants: [viewerGrant], requestId: 'r1' });
+  expect(await authenticate(ports, token, 'r1')).toEqual({
+    principal: 'vi',
+    tokenId: info.id,
+    grants: [viewerGrant],
+    requestId: 'r1',
+  });
   ports.clock.advance(1000);
-  await expect(authenticate(ports, token, 'r2')).rejects.toMatchObject({ code: 'UNAUTHENTICATED', detail: expect.stringContaining('expired') });
+  await expect(authenticate(ports, token, 'r2')).rejects.toMatchObject({
+    code: 'UNAUTHENTICATED',
+    detail: expect.stringContaining('expired'),
+  });
   const second = await issue('vi');
   await revokeToken(ports, admin, second.info.id);
   await expect(authenticate(ports, second.token, 'r3')).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
@@ -28,7 +42,13 @@ test('a token says who sent it, until it is revoked or expires', async () => {
 
 test('another secret, another id and another form are all refused', async () => {
   const { token } = await issue('vi');
-  for (const wrong of [`${token.slice(0, -1)}_`, token.replace(/_[0-9a-f]{4}/, '_0000'), 'cairn_', '', 'Bearer']) {
+  for (const wrong of [
+    `${token.slice(0, -1)}_`,
+    token.replace(/_[0-9a-f]{4}/, '_0000'),
+    'cairn_',
+    '',
+    'Bearer',
+  ]) {
     await expect(authenticate(ports, wrong, 'r')).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   }
 });
@@ -36,7 +56,9 @@ test('another secret, another id and another form are all refused', async () => 
 test('the store and the audit trail never hold a token', async () => {
   const { token } = await issue('vi');
   const secret = token.slice(-43);
-  const pages = await Promise.all(['tokens', `token/${token.split('_')[1]}`].map((pk) => ports.table.query({ pk, limit: 100 })));
+  const pages = await Promise.all(
+    ['tokens', `token/${token.split('_')[1]}`].map((pk) => ports.table.query({ pk, limit: 100 })),
+  );
   expect(pages.flatMap(({ items }) => items).length).toBeGreaterThan(2);
   expect(JSON.stringify(pages)).not.toContain(secret);
   expect(JSON.stringify(ports.events)).not.toContain(secret);
@@ -49,13 +71,19 @@ test('the first start makes an admin token once; a chosen one works, and changin
   await ensureAdminToken(ports, 'a-chosen-admin-token');
   expect(await authenticate(ports, 'a-chosen-admin-token', 'r')).toMatchObject({ principal: 'admin' });
   await ensureAdminToken(ports, 'another-admin-token');
-  await expect(authenticate(ports, 'a-chosen-admin-token', 'r')).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  await expect(authenticate(ports, 'a-chosen-admin-token', 'r')).rejects.toMatchObject({
+    code: 'UNAUTHENTICATED',
+  });
 });
 
 test('nobody gives more than they have', async () => {
   const local = someone('local', 'admin', { workspace: 'team' });
   const give = (workspace: string) =>
-    issueToken(ports, local, { principal: 'x', description: '', grants: [{ role: 'viewer', workspace, models: '*' }] });
+    issueToken(ports, local, {
+      principal: 'x',
+      description: '',
+      grants: [{ role: 'viewer', workspace, models: '*' }],
+    });
   await expect(give('team')).resolves.toBeDefined();
   await expect(give('default')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
   await expect(give('*')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
@@ -68,7 +96,9 @@ test('one sees and revokes one’s own tokens, an admin of everything all', asyn
   expect((await listTokens(ports, vi, { limit: 10 })).items).toEqual([mine.info]);
   expect((await listTokens(ports, admin, { limit: 10 })).items).toHaveLength(2);
   await revokeToken(ports, vi, mine.info.id);
-  await expect(revokeToken(ports, someone('eve', 'viewer'), mine.info.id)).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
+  await expect(revokeToken(ports, someone('eve', 'viewer'), mine.info.id)).rejects.toMatchObject({
+    code: 'PERMISSION_DENIED',
+  });
 });
 
 test.each([

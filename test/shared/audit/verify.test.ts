@@ -1,5 +1,5 @@
-import { DatabaseSync } from 'node:sqlite';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeCheckpoint } from '../../../shared/audit/checkpoint.ts';
 import { recentEvents } from '../../../shared/audit/feed.ts';
@@ -15,7 +15,8 @@ let chain: string;
 beforeEach(async () => {
   ports = await openLocalPorts();
   chain = `model/${(await createModel(ports, ada, { ...ref, description: '', tags: {} })).id}`;
-  for (const description of ['one', 'two', 'three', 'four']) await updateModel(ports, ada, ref, { description });
+  for (const description of ['one', 'two', 'three', 'four'])
+    await updateModel(ports, ada, ref, { description });
 });
 afterEach(() => ports.close());
 
@@ -45,7 +46,11 @@ describe('audit verify', () => {
   });
 
   test('names the first of two events that changed places', async () => {
-    for (const [from, to] of [[at(2), 'x'], [at(3), at(2)], ['x', at(3)]] as const) {
+    for (const [from, to] of [
+      [at(2), 'x'],
+      [at(3), at(2)],
+      ['x', at(3)],
+    ] as const) {
       tamper('UPDATE item SET sk = ? WHERE pk = ? AND sk = ?', to, chain, from);
     }
     expect((await verifyAudit(ports, 'default')).problems).toMatchObject([{ chain, seq: 2 }]);
@@ -56,8 +61,11 @@ describe('audit verify', () => {
     expect(await writeCheckpoint(ports, 'default')).toBe(false);
     expect(await verifyAudit(ports, 'default')).toMatchObject({ ok: true, checkpointAt: ports.clock.now() });
     tamper('DELETE FROM item WHERE pk = ? AND sk = ?', chain, at(5));
-    tamper(`UPDATE item SET body = (SELECT json_object('seq', 4, 'hash', json_extract(body, '$.hash')) FROM item
-            WHERE pk = ?1 AND sk = '${at(4)}') WHERE pk = ?1 AND sk = 'audit-head'`, chain);
+    tamper(
+      `UPDATE item SET body = (SELECT json_object('seq', 4, 'hash', json_extract(body, '$.hash')) FROM item
+            WHERE pk = ?1 AND sk = '${at(4)}') WHERE pk = ?1 AND sk = 'audit-head'`,
+      chain,
+    );
     expect((await verifyAudit(ports, 'default')).problems).toMatchObject([{ chain, seq: 5 }]);
     tamper('DELETE FROM item WHERE pk = ?', chain);
     tamper(`DELETE FROM item WHERE pk = 'chains/default' AND sk = ?`, chain);
@@ -90,6 +98,12 @@ test('the feed has a workspace’s events newest first, page by page, over the t
     if (page.length === 0) break;
   }
   expect(seen).toEqual([
-    'model.updated 6', 'model.updated 5', 'model.updated 4', 'model.updated 3', 'model.updated 2', 'model.created 1', 'workspace.created 1',
+    'model.updated 6',
+    'model.updated 5',
+    'model.updated 4',
+    'model.updated 3',
+    'model.updated 2',
+    'model.created 1',
+    'workspace.created 1',
   ]);
 });

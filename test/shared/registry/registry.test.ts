@@ -7,7 +7,13 @@ import { deleteModel, purgeDeleted } from '../../../shared/registry/delete-model
 import { createModel, getModel, listModels, updateModel } from '../../../shared/registry/model.ts';
 import { reclaim } from '../../../shared/registry/reclaim.ts';
 import { searchModels } from '../../../shared/registry/search.ts';
-import { deleteVersion, getVersion, listFiles, listVersions, updateVersion } from '../../../shared/registry/version.ts';
+import {
+  deleteVersion,
+  getVersion,
+  listFiles,
+  listVersions,
+  updateVersion,
+} from '../../../shared/registry/version.ts';
 import { GRACE_MS } from '../../../shared/storage/garbage.ts';
 import { modelPrefix } from '../../../shared/storage/prefix.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../../support/local-ports.ts';
@@ -34,19 +40,28 @@ const push = (name: string, files: Record<string, string>) =>
   );
 
 describe('models', () => {
-  test.each(['digits', 'two words', 'données d’été', '数字', 'v1.0-beta', '👩‍🔬', 'a'.repeat(255), '%2F', '#?&+'])(
-    'a model may be named %j',
-    async (name) => {
-      const model = await makeModel(name);
-      expect(await getModel(ports, ada, ref(name))).toEqual(model);
-      expect((await push(name, { 'a.txt': '1' })).number).toBe(1);
-    },
-  );
+  test.each([
+    'digits',
+    'two words',
+    'données d’été',
+    '数字',
+    'v1.0-beta',
+    '👩‍🔬',
+    'a'.repeat(255),
+    '%2F',
+    '#?&+',
+  ])('a model may be named %j', async (name) => {
+    const model = await makeModel(name);
+    expect(await getModel(ports, ada, ref(name))).toEqual(model);
+    expect((await push(name, { 'a.txt': '1' })).number).toBe(1);
+  });
 
   test('a name is taken once, however many ask for it at the same time', async () => {
     const outcomes = await Promise.allSettled(Array.from({ length: 10 }, () => makeModel('digits')));
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    expect(outcomes.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'MODEL_EXISTS' } });
+    expect(outcomes.find(({ status }) => status === 'rejected')).toMatchObject({
+      reason: { code: 'MODEL_EXISTS' },
+    });
   });
 
   test('a renamed model keeps its id, versions and aliases, and frees its old name', async () => {
@@ -105,7 +120,9 @@ describe('versions', () => {
   test('50 writers at once get the numbers 1 to 50, each with its own commit in one line of history', async () => {
     await makeModel('digits');
     const made = await Promise.all(Array.from({ length: 50 }, (_, n) => push('digits', { 'n.txt': `${n}` })));
-    expect(made.map(({ number }) => number).sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, n) => n + 1));
+    expect(made.map(({ number }) => number).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 50 }, (_, n) => n + 1),
+    );
     expect(new Set(made.map(({ commit }) => commit)).size).toBe(50);
     const page = await listVersions(ports, ada, ref('digits'), { limit: 100 });
     expect(page.items.map(({ number }) => number)).toEqual(Array.from({ length: 50 }, (_, n) => 50 - n));
@@ -116,7 +133,11 @@ describe('versions', () => {
     await push('digits', { 'a/b.txt': 'hello', 'c.txt': '' });
     const { files } = await listFiles(ports, ada, { ...ref('digits'), number: 1 });
     expect(files).toMatchObject([
-      { path: 'a/b.txt', size: 5, sha256: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824' },
+      {
+        path: 'a/b.txt',
+        size: 5,
+        sha256: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824',
+      },
       { path: 'c.txt', size: 0, sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' },
     ]);
   });
@@ -141,21 +162,33 @@ describe('versions', () => {
 
   test('a path cannot be both a file and a folder', async () => {
     await makeModel('digits');
-    await expect(push('digits', { a: '1', 'a/b': '2' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', field: 'files' });
+    await expect(push('digits', { a: '1', 'a/b': '2' })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      field: 'files',
+    });
   });
 
   test('a wrong digest and a truncated ONNX file are refused and take no number', async () => {
     await makeModel('digits');
     const file = { path: 'a.txt', bytes: text('a'), sha256: '0'.repeat(64) };
-    await expect(createVersion(ports, ada, ref('digits'), draft, [file])).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
-    await expect(push('digits', { 'model.onnx': 'not onnx' })).rejects.toMatchObject({ code: 'MODEL_FILE_INVALID' });
+    await expect(createVersion(ports, ada, ref('digits'), draft, [file])).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+    });
+    await expect(push('digits', { 'model.onnx': 'not onnx' })).rejects.toMatchObject({
+      code: 'MODEL_FILE_INVALID',
+    });
     expect((await push('digits', { 'a.txt': '1' })).number).toBe(1);
   });
 
   test('only description and tags of a READY version change', async () => {
     await makeModel('digits');
     const made = await push('digits', { 'a.txt': '1' });
-    const changed = await updateVersion(ports, ada, { ...ref('digits'), number: 1 }, { description: 'good', tags: { k: 'v' } });
+    const changed = await updateVersion(
+      ports,
+      ada,
+      { ...ref('digits'), number: 1 },
+      { description: 'good', tags: { k: 'v' } },
+    );
     expect(changed).toEqual({ ...made, description: 'good', tags: { k: 'v' }, rev: 2 });
   });
 
@@ -164,7 +197,9 @@ describe('versions', () => {
     await push('digits', { 'shared.bin': '\u0000shared', 'own.bin': '\u0000own' });
     await push('digits', { 'shared.bin': '\u0000shared' });
     await deleteVersion(ports, ada, { ...ref('digits'), number: 1 });
-    await expect(getVersion(ports, ada, { ...ref('digits'), number: 1 })).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
+    await expect(getVersion(ports, ada, { ...ref('digits'), number: 1 })).rejects.toMatchObject({
+      code: 'VERSION_NOT_FOUND',
+    });
     const model = await getModel(ports, ada, ref('digits'));
     ports.clock.advance(Date.now() + 2 * GRACE_MS);
     expect(await reclaim(ports, model)).toEqual({ objects: 1, bytes: 4 });
@@ -177,11 +212,17 @@ describe('versions', () => {
     await push('digits', { 'a.txt': '1' });
     await moveAlias(ports, ada, { ...ref('digits'), alias: 'champion' }, 1);
     const remove = () => deleteVersion(ports, ada, { ...ref('digits'), number: 1 });
-    await expect(remove()).rejects.toMatchObject({ code: 'VERSION_IN_USE', detail: expect.stringContaining('champion') });
+    await expect(remove()).rejects.toMatchObject({
+      code: 'VERSION_IN_USE',
+      detail: expect.stringContaining('champion'),
+    });
     await moveAlias(ports, ada, { ...ref('digits'), alias: 'champion' }, null);
     const use = { pk: `model/${id}`, sk: 'use/0000000001/default/web/1' };
     await ports.table.transact([{ put: { ...use, body: {} }, if: 'absent' }]);
-    await expect(remove()).rejects.toMatchObject({ code: 'VERSION_IN_USE', detail: expect.stringContaining('"web"') });
+    await expect(remove()).rejects.toMatchObject({
+      code: 'VERSION_IN_USE',
+      detail: expect.stringContaining('"web"'),
+    });
     await ports.table.transact([{ delete: use, if: 'any' }]);
     await remove();
   });
@@ -189,7 +230,12 @@ describe('versions', () => {
   test('a reference is a version without bytes', async () => {
     await makeModel('digits');
     const made = await createReference(ports, ada, ref('digits'), draft, 's3://elsewhere/model');
-    expect(made).toMatchObject({ number: 1, status: 'READY', reference: 's3://elsewhere/model', fileCount: 0 });
+    expect(made).toMatchObject({
+      number: 1,
+      status: 'READY',
+      reference: 's3://elsewhere/model',
+      fileCount: 0,
+    });
     expect(made.commit).toBeUndefined();
   });
 });
@@ -200,7 +246,9 @@ describe('aliases and approval', () => {
     for (const n of [1, 2, 3]) await push('digits', { 'n.txt': `${n}` });
     const alias = { ...ref('digits'), alias: 'champion' };
     await moveAlias(ports, ada, alias, 1);
-    const moves = await Promise.allSettled([2, 3, 2, 3].map((to) => moveAlias(ports, ada, alias, to, { expected: { version: 1 } })));
+    const moves = await Promise.allSettled(
+      [2, 3, 2, 3].map((to) => moveAlias(ports, ada, alias, to, { expected: { version: 1 } })),
+    );
     expect(moves.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     expect((await aliasHistory(ports, ada, alias, { limit: 10 })).items).toHaveLength(2);
   });
@@ -225,11 +273,21 @@ describe('aliases and approval', () => {
     await makeModel('digits');
     const made = await push('digits', { 'n.txt': '1' });
     const version = { ...ref('digits'), number: 1 };
-    await expect(decideApproval(ports, ada, version, { state: 'APPROVED' })).rejects.toMatchObject({ code: 'SELF_APPROVAL' });
+    await expect(decideApproval(ports, ada, version, { state: 'APPROVED' })).rejects.toMatchObject({
+      code: 'SELF_APPROVAL',
+    });
     const grace = someone('grace', 'approver');
-    const approved = await decideApproval(ports, grace, version, { state: 'APPROVED', comment: 'fine' }, made.rev);
+    const approved = await decideApproval(
+      ports,
+      grace,
+      version,
+      { state: 'APPROVED', comment: 'fine' },
+      made.rev,
+    );
     expect(approved.approval).toMatchObject({ state: 'APPROVED', by: 'grace', comment: 'fine' });
-    await expect(decideApproval(ports, grace, version, { state: 'REJECTED' }, made.rev)).rejects.toMatchObject({
+    await expect(
+      decideApproval(ports, grace, version, { state: 'REJECTED' }, made.rev),
+    ).rejects.toMatchObject({
       code: 'PRECONDITION_FAILED',
     });
   });

@@ -1,8 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { registerArrival } from '../../../shared/registry/register-arrival.ts';
 import { createModel } from '../../../shared/registry/model.ts';
-import { abortUpload, completeUpload, createUpload, expireUploads, getUpload, signParts } from '../../../shared/registry/upload.ts';
+import { registerArrival } from '../../../shared/registry/register-arrival.ts';
+import {
+  abortUpload,
+  completeUpload,
+  createUpload,
+  expireUploads,
+  getUpload,
+  signParts,
+} from '../../../shared/registry/upload.ts';
 import { getVersion, listFiles, listVersions } from '../../../shared/registry/version.ts';
 import { blobKey, modelPrefix } from '../../../shared/storage/prefix.ts';
 import { digest } from '../../../shared/storage/verify.ts';
@@ -22,13 +29,21 @@ beforeEach(async () => {
 });
 afterEach(() => ports.close());
 
-const begin = async (files: Record<string, Uint8Array>, announced = Object.entries(files).map(([path, bytes]) => announce(path, bytes))) => {
+const begin = async (
+  files: Record<string, Uint8Array>,
+  announced = Object.entries(files).map(([path, bytes]) => announce(path, bytes)),
+) => {
   const { upload, files: described } = await createUpload(ports, ada, ref, draft, announced);
   return { upload: { ...ref, upload: upload.id }, version: upload.version, files: described };
 };
 
 /** Sends parts of a file over HTTP, as a client does. */
-async function send(upload: { workspace: string; name: string; upload: string }, path: string, bytes: Uint8Array, only?: number[]) {
+async function send(
+  upload: { workspace: string; name: string; upload: string },
+  path: string,
+  bytes: Uint8Array,
+  only?: number[],
+) {
   const parts = await signParts(ports, ada, upload, { path, from: 1, count: 100 });
   let at = 0;
   for (const { number, size, url } of parts) {
@@ -51,7 +66,10 @@ describe('an upload', () => {
       { path: 'big.bin', parts: 2, done: false, received: [] },
       { path: 'dir/small.txt', parts: 1, done: false, received: [] },
     ]);
-    expect(await getVersion(ports, ada, { ...ref, number: version })).toMatchObject({ number: 1, status: 'PENDING' });
+    expect(await getVersion(ports, ada, { ...ref, number: version })).toMatchObject({
+      number: 1,
+      status: 'PENDING',
+    });
     await send(upload, 'big.bin', big, [2]);
     await send(upload, 'dir/small.txt', small);
     expect((await getUpload(ports, ada, upload)).files.map(({ received }) => received)).toEqual([[2], [1]]);
@@ -61,10 +79,16 @@ describe('an upload', () => {
     });
     await send(upload, 'big.bin', big, [1]);
     const ready = await completeUpload(ports, ada, upload);
-    expect(ready).toMatchObject({ number: 1, status: 'READY', size: big.length + 5, commit: expect.stringMatching(/^[0-9a-f]{40}$/) });
+    expect(ready).toMatchObject({
+      number: 1,
+      status: 'READY',
+      size: big.length + 5,
+      commit: expect.stringMatching(/^[0-9a-f]{40}$/),
+    });
     expect(await completeUpload(ports, ada, upload)).toEqual(ready);
     const { files: listed } = await listFiles(ports, ada, { ...ref, number: 1 });
-    for (const file of listed) expect(await digest(ports.blobs, blobKey('default', model.id, file.sha256))).toBe(file.sha256);
+    for (const file of listed)
+      expect(await digest(ports.blobs, blobKey('default', model.id, file.sha256))).toBe(file.sha256);
     expect((await ports.blobs.list(`${modelPrefix('default', model.id)}staging/`)).objects).toEqual([]);
   });
 
@@ -99,7 +123,10 @@ describe('an upload', () => {
     await send(first.upload, 'a.bin', Buffer.from('1'));
     await completeUpload(ports, ada, first.upload);
     const { items } = await listVersions(ports, ada, ref, { limit: 10 });
-    expect(items.map(({ number, status }) => [number, status])).toEqual([[2, 'READY'], [1, 'READY']]);
+    expect(items.map(({ number, status }) => [number, status])).toEqual([
+      [2, 'READY'],
+      [1, 'READY'],
+    ]);
   });
 
   test('of many that complete it at once, all get the same version', async () => {
@@ -119,12 +146,19 @@ describe('an upload', () => {
     ports.clock.advance(8 * 24 * 3600 * 1000);
     expect(await expireUploads(ports, ada, model)).toBe(1);
     const { items } = await listVersions(ports, ada, ref, { limit: 10 });
-    expect(items.map(({ number, status }) => [number, status])).toEqual([[2, 'FAILED'], [1, 'FAILED']]);
+    expect(items.map(({ number, status }) => [number, status])).toEqual([
+      [2, 'FAILED'],
+      [1, 'FAILED'],
+    ]);
     expect((await ports.blobs.list(modelPrefix('default', model.id))).objects).toEqual([]);
   });
 
   test('of very many files keeps its plan out of the table', async () => {
-    const files = Array.from({ length: 5000 }, (_, n) => ({ path: `f/${n}`, size: 1, sha256: sha256(Buffer.from('a')) }));
+    const files = Array.from({ length: 5000 }, (_, n) => ({
+      path: `f/${n}`,
+      size: 1,
+      sha256: sha256(Buffer.from('a')),
+    }));
     const { upload } = await createUpload(ports, ada, ref, draft, files);
     const of = { ...ref, upload: upload.id };
     expect((await getUpload(ports, ada, of)).files).toHaveLength(5000);
@@ -138,18 +172,37 @@ describe('an arrival', () => {
     name: 'arrived',
     id,
     message: 'arrived',
-    files: [{ path: 'a.txt', open: async function* () { yield Buffer.from(content); } }],
+    files: [
+      {
+        path: 'a.txt',
+        open: async function* () {
+          yield Buffer.from(content);
+        },
+      },
+    ],
   });
 
   test('becomes a version exactly once, however often and however concurrently it is told', async () => {
-    const told = await Promise.all(Array.from({ length: 8 }, () => registerArrival(ports, ada, arrival('one'))));
+    const told = await Promise.all(
+      Array.from({ length: 8 }, () => registerArrival(ports, ada, arrival('one'))),
+    );
     expect(new Set(told.map(({ number }) => number))).toEqual(new Set([1]));
     expect((await registerArrival(ports, ada, arrival('one', 'changed'))).number).toBe(1);
     expect((await registerArrival(ports, ada, arrival('two'))).number).toBe(2);
   });
 
   test('that cannot be a version makes none', async () => {
-    const bad = { ...arrival('bad', 'not onnx') , files: [{ path: 'm.onnx', open: async function* () { yield Buffer.from('no'); } }] };
+    const bad = {
+      ...arrival('bad', 'not onnx'),
+      files: [
+        {
+          path: 'm.onnx',
+          open: async function* () {
+            yield Buffer.from('no');
+          },
+        },
+      ],
+    };
     await expect(registerArrival(ports, ada, bad)).rejects.toMatchObject({ code: 'MODEL_FILE_INVALID' });
     expect((await registerArrival(ports, ada, arrival('good'))).number).toBe(1);
   });

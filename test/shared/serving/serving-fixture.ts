@@ -73,15 +73,16 @@ export async function openServing(versions: Record<number, Partial<Stored>>) {
       for (const ref of await endpointsConcerned(table, event)) wake(ref);
     },
   };
+  const failures: unknown[] = [];
   const alarms = await openAlarmEngine({
     clock,
     notify: async (notification) => {
       await onAlarm(deps, notification, 'alarm');
     },
+    onError: (error) => failures.push(error),
   });
   const ports: ServingPorts = { table, clock, bus, alarms, versions: source };
   const deps: ReconcileDeps = { ...ports, alarms, platform: fixture.platform };
-  const failures: unknown[] = [];
   const loop = startReconcileLoop({
     reconcile: (ref) => reconcile(deps, ref, 'loop'),
     clock,
