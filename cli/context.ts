@@ -52,6 +52,12 @@ export function run<A extends unknown[]>(verb: (context: Context, ...args: A) =>
     const client = makeClient({ url: settings.url, token: settings.token, version: VERSION, signal });
     const output = makeOutput({ json: options.json ?? false, quiet: options.quiet ?? false });
     const context = { client, settings, workspace: options.workspace, output, signal, version: VERSION };
-    await verb(context, ...(args.slice(0, -1) as A));
+    try {
+      await verb(context, ...(args.slice(0, -1) as A));
+    } catch (error) {
+      // Whatever an interruption made fail, the interruption is what happened.
+      signal.throwIfAborted();
+      throw error;
+    }
   };
 }

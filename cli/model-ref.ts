@@ -29,6 +29,12 @@ export function parseTarget(text: string): { version: number } | { alias: string
   return digits === undefined ? { alias: text } : { version: Number(digits) };
 }
 
+/** @throws CliError for what would be read as a version */
+export function refuseNumberAlias(alias: string): void {
+  if ('alias' in parseTarget(alias)) return;
+  throw usageError(`"${alias}" looks like a version, so it cannot be an alias.`);
+}
+
 /** An endpoint, which has no version: `digits` or `team/digits`. */
 export function parseEndpointRef(text: string, workspace: string): { workspace: string; endpoint: string } {
   const slash = text.indexOf('/');

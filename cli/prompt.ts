@@ -1,15 +1,22 @@
 import { createInterface } from 'node:readline/promises';
-import { usageError } from './cli-error.ts';
+import { CliError, EXIT, usageError } from './cli-error.ts';
 import { readText } from './http.ts';
 
 /** Whether a person is there to ask. */
 export const isInteractive = () => Boolean(process.stdin.isTTY && process.stderr.isTTY);
 
+/** On a terminal that is read key by key, Ctrl-C is a character and no signal. */
+const interrupted = () => new CliError({ code: 'INTERRUPTED', detail: 'Interrupted.' }, EXIT.interrupted);
+
 /** Asks on stderr; only `y` and `yes` are yes. */
-export async function confirm(question: string, signal: AbortSignal): Promise<boolean> {
+async function confirm(question: string): Promise<boolean> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await lines.question(`${question} [y/N] `, { signal });
+    const answer = await new Promise<string>((resolve, reject) => {
+      lines.question(`${question} [y/N] `).then(resolve, reject);
+      lines.on('SIGINT', () => reject(interrupted()));
+      lines.on('close', () => resolve(''));
+    });
     return /^y(es)?$/i.test(answer.trim());
   } finally {
     lines.close();
@@ -17,24 +24,20 @@ export async function confirm(question: string, signal: AbortSignal): Promise<bo
 }
 
 /** @throws CliError unless `--yes` was given or a person agrees */
-export async function requireConsent(
-  question: string,
-  yes: boolean | undefined,
-  signal: AbortSignal,
-): Promise<void> {
+export async function requireConsent(question: string, yes: boolean | undefined): Promise<void> {
   if (yes) return;
   if (!isInteractive()) throw usageError(`${question} Nobody is there to ask.`, 'Add --yes.');
-  if (!(await confirm(question, signal))) throw usageError('Nothing was done.');
+  if (!(await confirm(question))) throw new CliError({ code: 'DECLINED', detail: 'Nothing was done.' });
 }
 
 /** A secret typed without echo on a terminal, or everything on stdin. */
-export async function readSecret(label: string, signal: AbortSignal): Promise<string> {
+export async function readSecret(label: string): Promise<string> {
   if (!isInteractive()) return (await readText(process.stdin, 10_000)).trim();
   process.stderr.write(label);
   const { stdin } = process;
   stdin.setRawMode(true);
   try {
-    return await typedLine(signal);
+    return await typedLine();
   } finally {
     stdin.setRawMode(false);
     stdin.pause();
@@ -42,7 +45,7 @@ export async function readSecret(label: string, signal: AbortSignal): Promise<st
   }
 }
 
-function typedLine(signal: AbortSignal): Promise<string> {
+function typedLine(): Promise<string> {
   return new Promise((resolve, reject) => {
     let typed = '';
     const onData = (chunk: Buffer) => {
@@ -53,9 +56,7 @@ function typedLine(signal: AbortSignal): Promise<string> {
         }
         if (character === '\u0003') {
           process.stdin.off('data', onData);
-          // In raw mode Ctrl-C is a character.
-          process.kill(process.pid, 'SIGINT');
-          return reject(signal.reason ?? new Error('interrupted'));
+          return reject(interrupted());
         }
         typed = character === '\u007f' || character === '\b' ? typed.slice(0, -1) : typed + character;
       }

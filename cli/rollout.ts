@@ -15,7 +15,7 @@ export type Outcome =
   | { readonly kind: 'current' }
   /** Nothing moves, and it is not current: why. */
   | { readonly kind: 'blocked'; readonly reason: string }
-  | { readonly kind: 'given-up'; readonly reason: string }
+  | { readonly kind: 'given-up'; readonly code: 'ROLLOUT_FAILED' | 'ROLLED_BACK'; readonly reason: string }
   | { readonly kind: 'superseded' };
 
 /** What an endpoint's status says about a generation. */
@@ -24,12 +24,14 @@ export function outcomeOf({ generation: newest, status }: Endpoint, generation: 
   if (status.observedGeneration < generation || status.phase !== 'idle') return { kind: 'under-way' };
   const { rejected, lastFailure, lastRollback, current } = status;
   if (rejected?.generation === generation) {
-    const newer =
-      (lastFailure && (!lastRollback || lastFailure.at > lastRollback.at) && lastFailure) || lastRollback;
-    const reason = newer?.reason ?? 'It was given up.';
-    const { version } = rejected;
-    const back = current ? ` Version ${current.version} serves.` : ' Nothing serves.';
-    return { kind: 'given-up', reason: `Version ${version} was given up: ${sentence(reason)}${back}` };
+    const failed = lastFailure && (!lastRollback || lastFailure.at > lastRollback.at);
+    const reason = (failed ? lastFailure : lastRollback)?.reason ?? 'It was given up.';
+    const serves = current ? `Version ${current.version} serves.` : 'Nothing serves.';
+    return {
+      kind: 'given-up',
+      code: failed ? 'ROLLOUT_FAILED' : 'ROLLED_BACK',
+      reason: `Version ${rejected.version} was given up: ${sentence(reason)} ${serves}`,
+    };
   }
   if ((current?.generation ?? 0) >= generation) return { kind: 'current' };
   const progress = status.conditions.find(({ type }) => type === 'Progressing');
@@ -64,7 +66,8 @@ export async function watch<T>(
 
 function describe(endpoint: Endpoint): string {
   const { phase, candidate, observedGeneration } = endpoint.status;
-  if (observedGeneration < endpoint.generation) return `Generation ${endpoint.generation} of the spec was taken.`;
+  if (observedGeneration < endpoint.generation)
+    return `Generation ${endpoint.generation} of the spec was taken.`;
   const moving = candidate ? `revision ${candidate.revision} with version ${candidate.version}; ` : '';
   return `${phase === 'idle' ? 'steady' : phase}: ${moving}traffic ${trafficText(endpoint)}`;
 }
@@ -94,7 +97,7 @@ function failure(endpoint: string, outcome: Outcome): CliError {
   switch (outcome.kind) {
     case 'given-up':
       return new CliError({
-        code: 'ROLLED_BACK',
+        code: outcome.code,
         detail: outcome.reason,
         fix: `See \`cairn logs ${endpoint}\` and \`cairn status ${endpoint}\`.`,
       });

@@ -3,9 +3,8 @@ import type { Alias, AliasAnswer, AliasMove } from '../api.ts';
 import { usageError } from '../cli-error.ts';
 import { path } from '../client.ts';
 import { type Context, run } from '../context.ts';
-import { modelPath, parseModelRef, parseTarget, resolveVersion } from '../model-ref.ts';
+import { modelPath, parseModelRef, parseTarget, refuseNumberAlias, resolveVersion } from '../model-ref.ts';
 import { table, when } from '../output.ts';
-import { refuseNumberAlias } from './push.ts';
 
 interface AliasOptions {
   readonly delete?: boolean;

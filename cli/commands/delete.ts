@@ -29,11 +29,11 @@ export function deletion(program: Command): void {
       .addHelpText('after', `\nExamples:\n  ${example}`);
 
   verb('model', '<model>', 'delete a model with all its versions', 'cairn delete model digits-old').action(
-    run(async ({ client, output, workspace, signal }, text: string, { yes, reason }: DeleteOptions) => {
+    run(async ({ client, output, workspace }, text: string, { yes, reason }: DeleteOptions) => {
       const ref = parseModelRef(text, workspace);
       if (ref.target) throw usageError(`"${text}" is a version.`, `Use \`cairn delete version ${text}\`.`);
       await client.get(modelPath(ref));
-      await requireConsent(`Delete the model "${ref.model}" with all its versions?`, yes, signal);
+      await requireConsent(`Delete the model "${ref.model}" with all its versions?`, yes);
       await client.delete(modelPath(ref), { reason });
       output.result(
         { deleted: { workspace: ref.workspace, model: ref.model } },
@@ -44,11 +44,11 @@ export function deletion(program: Command): void {
 
   const exampleOf = 'cairn delete version digits@2 --reason "trained on the wrong data"';
   verb('version', '<model@version>', 'delete a version; its number is not used again', exampleOf).action(
-    run(async ({ client, output, workspace, signal }, text: string, { yes, reason }: DeleteOptions) => {
+    run(async ({ client, output, workspace }, text: string, { yes, reason }: DeleteOptions) => {
       const ref = parseModelRef(text, workspace);
       if (!ref.target) throw usageError(`"${text}" names no version.`, `Write ${ref.model}@<version>.`);
       const { model, version } = await resolveVersion(client, ref);
-      await requireConsent(`Delete ${refText(ref, version)}?`, yes, signal);
+      await requireConsent(`Delete ${refText(ref, version)}?`, yes);
       await client.delete(versionPath(ref, version), { reason });
       output.result(
         { deleted: { workspace: ref.workspace, model, version } },
@@ -63,10 +63,10 @@ export function deletion(program: Command): void {
     'withdraw an endpoint: nothing answers there any more',
     'cairn delete endpoint digits --yes',
   ).action(
-    run(async ({ client, output, workspace, signal }, text: string, { yes, reason }: DeleteOptions) => {
+    run(async ({ client, output, workspace }, text: string, { yes, reason }: DeleteOptions) => {
       const ref = parseEndpointRef(text, workspace);
       await client.get(endpointPath(ref));
-      await requireConsent(`Delete the endpoint "${ref.endpoint}"? Requests to it will fail.`, yes, signal);
+      await requireConsent(`Delete the endpoint "${ref.endpoint}"? Requests to it will fail.`, yes);
       await client.delete(endpointPath(ref), { reason });
       output.result({ deleted: { ...ref } }, () => `Deleted the endpoint ${ref.endpoint}.`);
     }),

@@ -61,6 +61,7 @@ export function deploy(program: Command): void {
     .option('--spec <file>', 'the whole spec as JSON ("-" reads stdin), instead of what the endpoint has')
     .option('--force', 'roll out although an alarm is on; needs --reason')
     .option('--reason <text>', 'why, for the audit trail')
+    .option('--wait', 'wait until the rollout is done', true)
     .option('--no-wait', 'do not wait until the rollout is done')
     .option('--timeout <seconds>', 'wait no longer', wholeNumber(1))
     .addHelpText(

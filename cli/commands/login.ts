@@ -37,7 +37,7 @@ Examples:
           const url = address === undefined ? settings.url : parseUrl(address, 'argument');
           const given =
             options.token === undefined || options.token === '-'
-              ? await readSecret(`Token for ${url.href}: `, signal)
+              ? await readSecret(`Token for ${url.href}: `)
               : options.token;
           if (given === '')
             throw usageError(

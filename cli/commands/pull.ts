@@ -53,7 +53,7 @@ async function pullVerb(
     (await client.list<Artifact>(`${address}/files`, {}, Number.MAX_SAFE_INTEGER)).items,
     options.file,
   );
-  const folder = given ?? `${version.model}-v${version.version}`;
+  const folder = given ?? `${ref.model}-v${version.version}`;
   const size = files.reduce((sum, file) => sum + file.size, 0);
   onInterrupt('Interrupted. Run the same command again to go on where it stopped.');
   const progress = startProgress(output, 'Receiving', size);

@@ -5,7 +5,7 @@ import type { Alias, Version } from '../api.ts';
 import { CliError, hasCode, usageError } from '../cli-error.ts';
 import { path as apiPath } from '../client.ts';
 import { type Context, onInterrupt, run } from '../context.ts';
-import { type ModelRef, modelPath, parseModelRef, parseTarget, refText } from '../model-ref.ts';
+import { type ModelRef, modelPath, parseModelRef, refText, refuseNumberAlias } from '../model-ref.ts';
 import { bytes, plural } from '../output.ts';
 import { startProgress } from '../progress.ts';
 import { isInteractive, requireConsent } from '../prompt.ts';
@@ -88,11 +88,6 @@ async function pushVerb(context: Context, path: string, name: string, options: P
   output.result(options.alias ? { ...version, aliases } : version, () => summary(version, aliases));
 }
 
-export function refuseNumberAlias(alias: string): void {
-  if ('alias' in parseTarget(alias)) return;
-  throw usageError(`"${alias}" looks like a version, so it cannot be an alias.`);
-}
-
 function draftOf(options: PushOptions): Draft {
   const { message, description, tag, run, dataset, codeCommit } = options;
   const source = { ...(run && { run }), ...(dataset && { dataset }), ...(codeCommit && { codeCommit }) };
@@ -105,7 +100,7 @@ function draftOf(options: PushOptions): Draft {
 }
 
 async function ensureModel(context: Context, ref: ModelRef, options: PushOptions): Promise<void> {
-  const { client, output, signal } = context;
+  const { client, output } = context;
   const { model, workspace } = ref;
   try {
     await client.get(modelPath(ref));
@@ -114,7 +109,7 @@ async function ensureModel(context: Context, ref: ModelRef, options: PushOptions
     if (!hasCode(error, 'MODEL_NOT_FOUND') || options.create === false) throw error;
   }
   if (!options.create && !options.yes && isInteractive()) {
-    await requireConsent(`There is no model "${model}" in workspace "${workspace}". Make it?`, false, signal);
+    await requireConsent(`There is no model "${model}" in workspace "${workspace}". Make it?`, false);
   }
   try {
     await client.post(apiPath`/api/v1/workspaces/${workspace}/models`, { name: model });

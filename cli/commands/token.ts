@@ -131,8 +131,8 @@ function revoke(command: Command): void {
     .option('-y, --yes', 'ask nothing')
     .addHelpText('after', '\nExamples:\n  cairn token revoke 4k2j9x0a8s7d6f5g --yes')
     .action(
-      run(async ({ client, output, signal }, ids: string[], { yes }: { yes?: boolean }) => {
-        await requireConsent(`Revoke ${ids.join(', ')}?`, yes, signal);
+      run(async ({ client, output }, ids: string[], { yes }: { yes?: boolean }) => {
+        await requireConsent(`Revoke ${ids.join(', ')}?`, yes);
         for (const id of ids) await client.delete(path`/api/v1/tokens/${id}`);
         output.result({ revoked: ids }, () => `Revoked ${plural(ids.length, 'token')}.`);
       }),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { chmod, copyFile, mkdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { chmod, copyFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Artifact, SignedFile } from '../api.ts';
@@ -43,14 +43,14 @@ const PARTIAL_FOLDER = '.cairn-partial';
  */
 export async function download(pull: Pull): Promise<{ fetched: number; present: number }> {
   const { folder, progress, signal } = pull;
-  const wanted = pull.files.map((file) => ({ ...file, target: targetOf(folder, file.path) }));
+  const wanted = pull.files.map((file) => ({ ...file, target: targetOf(folder, file) }));
   const missing: typeof wanted = [];
   for (const file of wanted) {
     if (await isThere(file, file.target, pull)) progress.add(file.size);
     else missing.push(file);
   }
   const partials = join(folder, PARTIAL_FOLDER);
-  await mkdir(partials, { recursive: true });
+  await makeFolders(folder, `${PARTIAL_FOLDER}/part`);
   const byDigest = new Map<string, typeof wanted>();
   for (const file of missing) byDigest.set(file.sha256, [...(byDigest.get(file.sha256) ?? []), file]);
   await inParallel(byDigest.values(), PARALLEL, signal, async (same, signal) => {

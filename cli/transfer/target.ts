@@ -1,6 +1,7 @@
 import { lstat, mkdir } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { FilePath } from '../../shared/registry/file-path.ts';
+import type { Artifact } from '../api.ts';
 import { CliError } from '../cli-error.ts';
 
 const refused = (path: string, why: string) =>
@@ -10,8 +11,12 @@ const refused = (path: string, why: string) =>
     fix: 'Do not trust this version: show it to whoever runs the server.',
   });
 
-/** Where a version's file goes below `folder`. @throws CliError `PATH_REFUSED` for a path that would leave it */
-export function targetOf(folder: string, path: string): string {
+/**
+ * Where a version's file goes below `folder`.
+ * @throws CliError `PATH_REFUSED` for a path that would leave it, or a digest that is none and would name a file too
+ */
+export function targetOf(folder: string, { path, sha256 }: Artifact): string {
+  if (!/^[0-9a-f]{64}$/.test(sha256)) throw refused(path, 'has no SHA-256');
   const checked = FilePath.safeParse(path);
   if (!checked.success) throw refused(path, checked.error.issues[0]?.message ?? 'is not a path');
   const root = resolve(folder);

@@ -57,6 +57,7 @@ export async function upload(push: Push): Promise<Version> {
     for (let attempt = 1; ; attempt++) {
       if (current.state === 'OPEN') await sendMissing(push, address, current);
       for (const file of push.files) await refuseChanged(file);
+      push.output.note('Verifying …');
       try {
         const { body } = await client.call<Version>({
           method: 'POST',
@@ -130,6 +131,7 @@ async function sendMissing(push: Push, address: string, { files }: Upload): Prom
   const parts = files.flatMap((file) => missingParts(file, byPath.get(file.path)));
   const total = push.files.reduce((sum, { size }) => sum + size, 0);
   const left = parts.reduce((sum, { size }) => sum + size, 0);
+  if (parts.length === 0) return push.output.note('Nothing to send: the model has these bytes already.');
   if (left < total)
     push.output.note(`${plural(parts.length, 'part')} left to send; the rest is there already.`);
   const progress = startProgress(push.output, 'Sending', total);

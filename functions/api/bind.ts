@@ -28,7 +28,7 @@ export function bind<C extends Contract>(
   handler: Handler<C>,
   idempotent: Idempotency,
 ): void {
-  const params = parser<Input<C>['params']>(contract.params);
+  const params = remembering(parser<Input<C>['params']>(contract.params));
   const query = parser<Input<C>['query']>(contract.query);
   const body = parser<Input<C>['body']>(contract.body);
   const nobody = {} as Input<C>['body'];
@@ -40,7 +40,7 @@ export function bind<C extends Contract>(
     const caller = c.get('caller');
     const request = { caller, requestId, origin: originOf(url), header: (name: string) => headers.get(name) };
     const parsed = {
-      params: params(contract.params ? c.req.param() : {}, 'path'),
+      params: params(c.req.path, () => c.req.param()),
       query: query(url.includes('?') ? queryOf(c) : {}, 'query'),
       ifMatch: contract.ifMatch ? parseIfMatch(headers.get('if-match')) : undefined,
     };
@@ -55,6 +55,24 @@ export function bind<C extends Contract>(
     const { method } = contract;
     return respond(await idempotent({ caller, key, method, path: pathOf(url), body: text, origin: raw }, run), requestId);
   });
+}
+
+/** Paths whose parameters are kept parsed, for each route. */
+const REMEMBERED = 1000;
+
+/** Parses a path's parameters once: clients ask for the same few resources again and again. */
+function remembering<Output>(
+  parse: (value: unknown, whole: string) => Output,
+): (path: string, params: () => unknown) => Output {
+  const known = new Map<string, Output>();
+  return (path, params) => {
+    const found = known.get(path);
+    if (found) return found;
+    const parsed = parse(params(), 'path');
+    if (known.size === REMEMBERED) known.clear();
+    known.set(path, parsed);
+    return parsed;
+  };
 }
 
 /** Parses by the schema, strictly. Without a schema nothing may be sent. */

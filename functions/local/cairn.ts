@@ -30,6 +30,7 @@ import { dispatch } from './dispatch.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { watchIncoming } from './incoming.ts';
 import { processMetrics } from './process-metrics.ts';
+import { readiness } from './readiness.ts';
 import type { Settings } from './settings.ts';
 import { VERSION } from './version.ts';
 
@@ -99,6 +100,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
     logger,
     version: VERSION,
     subscribe: bus.subscribe,
+    ready: readiness(table, dataDir.path),
     metrics: processMetrics,
     docs: async () => (await import('../api/docs-page.ts')).renderDocs,
     ...(settings.publicUrl === undefined ? {} : { publicUrl: settings.publicUrl }),

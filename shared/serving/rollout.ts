@@ -164,7 +164,7 @@ interface Step {
 }
 
 /** A candidate that fails so often, to start or to stay alive, is given up. */
-export const MAX_FAILURES = 3;
+const MAX_FAILURES = 3;
 /** Milliseconds that a revision may take until it answers. */
 export const READY_DEADLINE = 300_000;
 

@@ -244,6 +244,37 @@ test.each([
   expect(await readdir(target)).toEqual([]);
 });
 
+test('a digest that is a path names no file', async () => {
+  await cli.json(['push', await folderWith(1, 10), 'odd-digest']);
+  server.fault = {
+    body: (req, body) =>
+      req.url?.includes('/files?')
+        ? Buffer.from(body.toString().replace(/[0-9a-f]{64}/, '../../evil'))
+        : body,
+  };
+  const target = await mkdtemp(join(cli.home, 'target-'));
+  const { stderr } = await cli.run(['pull', 'odd-digest@1', target, '--json']);
+  expect(JSON.parse(stderr).code).toBe('PATH_REFUSED');
+  expect(await readdir(target)).toEqual([]);
+});
+
+test('a changed audit trail fails the command and names the first record', async () => {
+  const problems = [{ chain: 'model/1', seq: 7, problem: 'its hash is another' }];
+  server.fault = {
+    body: (req, body) =>
+      req.url?.endsWith('/verification')
+        ? Buffer.from(JSON.stringify({ ok: false, chains: 1, events: 9, problems }))
+        : body,
+  };
+  const { status, stderr } = await cli.run(['audit', 'verify']);
+  expect(status).toBe(1);
+  expect(stderr).toContain('record 7 of model/1: its hash is another');
+  expect(await cli.run(['audit', 'verify', '--json'])).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining('"seq": 7'),
+  });
+});
+
 test('a reader that has seen enough is no error', async () => {
   await cli.json(['push', await folderWith(1, 10), 'piped']);
   const child = cli.start(['models']);

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { onnxFile } from '../models/onnx-file.ts';
 import { ADMIN_TOKEN, type InstalledCli, installCli, startServer, type TestServer } from './harness.ts';
 
 const MODELS = resolve(import.meta.dirname, '../models/digits');
@@ -86,6 +87,22 @@ test('a deployment that does not become current fails with the reason', async ()
   expect(status).not.toBe(0);
   expect(JSON.parse(stderr).detail).toEqual(expect.any(String));
   expect(await cli.json(['status', 'digits'])).toMatchObject({ status: { current: { version: 1 } } });
+});
+
+test('a version that cannot start is given up, the command fails, and what served goes on', async () => {
+  const broken = join(cli.home, 'broken.onnx');
+  const image = { name: 'image', type: 'float', shape: ['batch', 64] } as const;
+  const nodes = [{ op: 'NoSuchOperator', inputs: ['image'], outputs: ['label'] }];
+  await writeFile(broken, onnxFile({ inputs: [image], outputs: [{ ...image, name: 'label' }], nodes }));
+  const { version } = await cli.json(['push', broken, 'Ziffern']);
+  const { status, stdout, stderr } = await cli.run(['deploy', `Ziffern@${version}`, ...FAST, '--json']);
+  expect(status).toBe(1);
+  expect(JSON.parse(stderr)).toMatchObject({
+    code: 'ROLLOUT_FAILED',
+    detail: expect.stringMatching(/was given up: .*Version 1 serves\./s),
+  });
+  expect(JSON.parse(stdout)).toMatchObject({ status: { rejected: { version }, current: { version: 1 } } });
+  expect((await cli.run(['predict', 'digits', '--data', JSON.stringify(images[0])])).status).toBe(0);
 });
 
 test('an endpoint follows an alias, and goes when it is deleted', async () => {

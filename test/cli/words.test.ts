@@ -152,6 +152,7 @@ test('a deployment counts as done only when it is current', () => {
     ),
   ).toEqual({
     kind: 'given-up',
+    code: 'ROLLED_BACK',
     reason: 'Version 2 was given up: too many errors. Version 1 serves.',
   });
   const stuck = {

@@ -82,7 +82,7 @@ export async function openFilesystemBlobStore(
   const unfinished = `${root}/unfinished`;
   for (const directory of [objects, unfinished, `${root}/uploads`])
     await mkdir(directory, { recursive: true });
-  await syncDirectory(root);
+  for (const directory of [dirname(root), root]) await syncDirectory(directory);
   const directories = blobDirectories(objects);
   const uploads = blobUploads(`${root}/uploads`, clock);
   const signer = urlSigner(signingKey, baseUrl, clock);

@@ -57,6 +57,8 @@ interface RunningRevision {
   order: RevisionOrder;
   readonly directory: string;
   readonly replicas: Replica[];
+  /** Replicas that a smaller number made surplus, until they have ended. */
+  readonly ending: Set<Promise<void>>;
   /** Number of the next replica. */
   next: number;
   prepared: boolean;
@@ -166,7 +168,10 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
     while (revision.replicas.length < revision.order.replicas)
       revision.replicas.push(newReplica(endpoint, revision));
     const surplus = revision.replicas.splice(revision.order.replicas);
-    for (const replica of surplus) void replica.end();
+    for (const replica of surplus) {
+      const ended = replica.end().finally(() => revision.ending.delete(ended));
+      revision.ending.add(ended);
+    }
     changed(endpoint);
   }
 
@@ -236,7 +241,7 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
     const before = endpoint.leaving.get(order.revision);
     const gone = (async () => {
       await Promise.all([before, revision.launched]);
-      await Promise.all(replicas.map((replica) => replica.end()));
+      await Promise.all([...revision.ending, ...replicas.map((replica) => replica.end())]);
       await rm(own, { recursive: true, force: true });
       for (const [name, file] of endpoint.files) {
         if (!name.startsWith(`r${order.revision}-`) && name !== `r${order.revision}`) continue;
@@ -270,6 +275,7 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
         order,
         directory: join(directoryOf(order), `r${order.revision}`),
         replicas: [],
+        ending: new Set(),
         next: 0,
         prepared: false,
         ended: new AbortController(),

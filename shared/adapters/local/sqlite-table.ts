@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
 import { CairnError } from '../../errors.ts';
@@ -10,6 +11,8 @@ import {
   type Op,
   type Table,
 } from '../../ports/table.ts';
+import { syncDirectory } from './durable-file.ts';
+import { openSnapshot } from './sqlite-snapshot.ts';
 import type { WriteBatch, WriteOp, WriteOutcome } from './sqlite-writer.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -36,7 +39,8 @@ export async function openSqliteTable(
   path: string,
   clock: Clock = systemClock,
 ): Promise<Table & { close(): Promise<void> }> {
-  const writer = await openWriter(path, clock);
+  const writer = await openWriter(path, clock, () => snapshot.end());
+  await syncDirectory(dirname(path));
   const db = new DatabaseSync(path, { readOnly: true, timeout: 5000 });
   db.exec('PRAGMA mmap_size = 1073741824; PRAGMA cache_size = -16384');
   const one = db.prepare(`SELECT ${COLUMNS} FROM item WHERE pk = ? AND sk = ?`);
@@ -48,9 +52,11 @@ export async function openSqliteTable(
      ORDER BY sk DESC LIMIT ?4`,
   );
   for (const statement of [one, forward, backward]) statement.setReturnArrays(true);
+  const snapshot = openSnapshot(db);
 
   const read = (key: Key): Item | undefined => {
     requireKey(key);
+    snapshot.begin();
     const row = one.get(key.pk, key.sk) as Row | undefined;
     return row && toItem(key.pk, row);
   };
@@ -65,6 +71,7 @@ export async function openSqliteTable(
       if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE_ITEMS) {
         throw new RangeError(`a page's limit is 1 to ${MAX_PAGE_ITEMS}, not ${limit}`);
       }
+      snapshot.begin();
       const rows = reverse
         ? backward.iterate(pk, prefix, after ?? null, limit + 1)
         : // The least text after `after` is `after` and a NUL.
@@ -86,6 +93,7 @@ export async function openSqliteTable(
     },
     close: async () => {
       await writer.close();
+      snapshot.end();
       if (db.isOpen) db.close();
     },
   };
@@ -163,7 +171,7 @@ interface Waiting {
  * Hands transactions to the writer's thread, all that came meanwhile at once. If the thread dies or does not answer,
  * they are rejected (whether they happened is then unknown) and the next one starts a new thread.
  */
-async function openWriter(path: string, clock: Clock) {
+async function openWriter(path: string, clock: Clock, beforeAnswer: () => void) {
   let worker: Worker | undefined;
   let waiting: Waiting[] = [];
   let running = false;
@@ -202,7 +210,7 @@ async function openWriter(path: string, clock: Clock) {
         now: Math.floor(clock.now() / 1000),
         transactions: batch.map(({ ops }) => ops),
       };
-      const outcome = await exchange(current, message);
+      const outcome = await exchange(current, message).finally(beforeAnswer);
       if ('error' in outcome) throw outcome.full ? storageFull() : new Error(`SQLite: ${outcome.error}`);
       for (const [index, { resolve }] of batch.entries()) resolve(outcome.failed[index] ?? []);
     } catch (error) {
