@@ -3,6 +3,7 @@ import type { AlarmService } from '../../shared/ports/alarm-service.ts';
 import type { DomainEvent } from '../../shared/ports/event-bus.ts';
 import type { Ports } from '../../shared/ports/ports.ts';
 import type { ServingPlatform } from '../../shared/ports/serving-platform.ts';
+import type { UploadRef } from '../../shared/registry/upload-record.ts';
 import type { VersionSource } from '../../shared/serving/version-source.ts';
 
 /** What the API stands on. A composition root passes it in; without an optional part its routes answer NOT_SUPPORTED. */
@@ -11,6 +12,8 @@ export interface ApiDeps {
   readonly alarms: AlarmService;
   /** Endpoints: what serving knows of the registry, and whose logs are shown. */
   readonly serving?: { readonly versions: VersionSource; readonly platform: Pick<ServingPlatform, 'logs'> };
+  /** Has an upload verified by somebody else, where requests are too short for it; without it the API does it at once. */
+  readonly verifyLater?: (upload: UploadRef) => Promise<void>;
   /** Gets one line for each request at `info`, and unexpected errors at `error`. */
   readonly logger: Pick<Logger, 'info' | 'error' | 'isLevelEnabled'>;
   readonly version: string;

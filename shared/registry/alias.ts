@@ -151,7 +151,11 @@ export async function getAlias(
 }
 
 /** The alias' record, also of one that points to nothing; for domain code that has authorised its caller. */
-export async function findAlias(table: Table, modelId: string, alias: string): Promise<StoredAlias | undefined> {
+export async function findAlias(
+  table: Table,
+  modelId: string,
+  alias: string,
+): Promise<StoredAlias | undefined> {
   const item = await table.get(aliasKey(modelId, alias));
   return item && { ...(item.body as Alias), rev: item.rev };
 }

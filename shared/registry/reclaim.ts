@@ -6,8 +6,8 @@ import { blobsPrefix } from '../storage/prefix.ts';
 import { readFileList } from './file-list.ts';
 import { modelChain, UPLOAD_PREFIX, USE_PREFIX, usePrefix, VERSION_PREFIX } from './keys.ts';
 import type { StoredModel } from './model.ts';
-import type { Upload } from './upload.ts';
 import { readPlan } from './upload-plan.ts';
+import { isOpen, type Upload } from './upload-record.ts';
 import { fileListName, storedVersion } from './version.ts';
 
 /**
@@ -38,9 +38,9 @@ async function liveDigests(ports: Ports, model: StoredModel): Promise<Set<string
     for (const { sha256 } of files ?? []) live.add(sha256);
   }
   for await (const item of itemsOf(ports.table, chain, UPLOAD_PREFIX)) {
-    const { id, state } = item.body as Upload;
-    if (state !== 'OPEN') continue;
-    for (const { sha256 } of await readPlan(ports, model, id)) live.add(sha256);
+    const upload = item.body as Upload;
+    if (!isOpen(upload)) continue;
+    for (const { sha256 } of await readPlan(ports, model, upload.id)) live.add(sha256);
   }
   return live;
 }

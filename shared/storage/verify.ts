@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { CairnError } from '../errors.ts';
-import type { BlobStat, BlobStore } from '../ports/blob-store.ts';
+import type { BlobStore } from '../ports/blob-store.ts';
 
 /** What a file was announced to be. */
 export interface Announced {
@@ -9,32 +9,16 @@ export interface Announced {
   readonly sha256: string;
 }
 
-/**
- * Moves a staged object to its content address once its bytes are what was announced; the address never holds others.
- * @throws CairnError `SIZE_MISMATCH` or `DIGEST_MISMATCH` naming the file; then the content address is untouched
- */
-export async function admit(
-  blobs: BlobStore,
-  staged: { key: string; stat: BlobStat },
-  announced: Announced,
-  contentKey: string,
-): Promise<void> {
-  if (staged.stat.size !== announced.size) {
-    throw new CairnError(
-      'SIZE_MISMATCH',
-      `"${announced.path}" has ${staged.stat.size} bytes, not ${announced.size}.`,
-      'files',
-    );
-  }
-  const sha256 = staged.stat.sha256 ?? (await digest(blobs, staged.key));
-  if (sha256 !== announced.sha256) {
-    throw new CairnError(
-      'DIGEST_MISMATCH',
-      `"${announced.path}" has the SHA-256 ${sha256}, not ${announced.sha256}.`,
-      'files',
-    );
-  }
-  await blobs.copy(staged.key, contentKey);
+/** @throws CairnError `SIZE_MISMATCH` naming the file */
+export function checkSize({ path, size }: Announced, found: number): void {
+  if (found !== size)
+    throw new CairnError('SIZE_MISMATCH', `"${path}" has ${found} bytes, not ${size}.`, 'files');
+}
+
+/** @throws CairnError `DIGEST_MISMATCH` naming the file */
+export function checkDigest({ path, sha256 }: Announced, found: string): void {
+  if (found === sha256) return;
+  throw new CairnError('DIGEST_MISMATCH', `"${path}" has the SHA-256 ${found}, not ${sha256}.`, 'files');
 }
 
 /** SHA-256 of an object, lower-case hex, by streaming it. */

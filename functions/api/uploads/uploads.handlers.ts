@@ -1,20 +1,14 @@
-import {
-  abortUpload,
-  completeUpload,
-  createUpload,
-  getUpload,
-  signParts,
-  type Upload,
-  type UploadFile,
-  type UploadRef,
-} from '../../../shared/registry/upload.ts';
+import { completeUpload, requestCompletion } from '../../../shared/registry/complete-upload.ts';
+import { abortUpload } from '../../../shared/registry/end-upload.ts';
+import { createUpload, getUpload, signParts, type UploadFile } from '../../../shared/registry/upload.ts';
+import type { Upload, UploadRef } from '../../../shared/registry/upload-record.ts';
 import { apiPath, created, NO_CONTENT, ok, type Register } from '../contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import { rfc3339 } from '../time.ts';
 import { answerVersion, draftOf } from '../versions/versions.handlers.ts';
 import * as routes from './uploads.routes.ts';
 
-export function registerUploads(register: Register, { ports }: ApiDeps): void {
+export function registerUploads(register: Register, { ports, verifyLater }: ApiDeps): void {
   register(routes.createUpload, async ({ params, body }, { caller }) => {
     const { workspace, model } = params;
     const { files, ...said } = body;
@@ -32,7 +26,10 @@ export function registerUploads(register: Register, { ports }: ApiDeps): void {
 
   register(routes.completeUpload, async ({ params }, { caller }) => {
     const ref = uploadRef(params);
-    return answerVersion(ref, await completeUpload(ports, caller, ref));
+    if (!verifyLater) return answerVersion(ref, await completeUpload(ports, caller, ref));
+    const version = await requestCompletion(ports, caller, ref);
+    if (version.status === 'PENDING') await verifyLater(ref);
+    return { ...answerVersion(ref, version), status: version.status === 'PENDING' ? 202 : 200 };
   });
 
   register(routes.abortUpload, async ({ params }, { caller }) => {

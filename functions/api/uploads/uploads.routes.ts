@@ -96,7 +96,10 @@ export const completeUpload = {
   summary: 'Verify every file and turn the version READY',
   description: 'May be sent again after an interruption. When a digest, a size or the model file is wrong, the version is FAILED.',
   params: UploadParams,
-  answers: { 200: { description: 'The version.', schema: Version } },
+  answers: {
+    200: { description: 'The version, READY.', schema: Version },
+    202: { description: 'The version, PENDING: its files are being verified; ask for it until it is READY or FAILED.', schema: Version },
+  },
   errors: ['MODEL_NOT_FOUND', 'UPLOAD_NOT_FOUND', 'UPLOAD_INCOMPLETE', 'DIGEST_MISMATCH', 'SIZE_MISMATCH', 'MODEL_FILE_INVALID'],
 } satisfies Contract;
 

@@ -1,15 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { completeUpload, requestCompletion, verifyUpload } from '../../../shared/registry/complete-upload.ts';
+import { abortUpload, expireUploads } from '../../../shared/registry/end-upload.ts';
 import { createModel } from '../../../shared/registry/model.ts';
 import { registerArrival } from '../../../shared/registry/register-arrival.ts';
-import {
-  abortUpload,
-  completeUpload,
-  createUpload,
-  expireUploads,
-  getUpload,
-  signParts,
-} from '../../../shared/registry/upload.ts';
+import { createUpload, getUpload, signParts } from '../../../shared/registry/upload.ts';
 import { getVersion, listFiles, listVersions } from '../../../shared/registry/version.ts';
 import { blobKey, modelPrefix } from '../../../shared/storage/prefix.ts';
 import { digest } from '../../../shared/storage/verify.ts';
@@ -164,6 +159,34 @@ describe('an upload', () => {
     expect((await getUpload(ports, ada, of)).files).toHaveLength(5000);
     await abortUpload(ports, ada, of);
   });
+});
+
+test('an upload can be verified in many short runs, each going on where the last one stopped', async () => {
+  const big = randomBytes(65 * MIB);
+  const { upload } = await begin({ 'big.bin': big, 'small.txt': Buffer.from('s') });
+  await send(upload, 'big.bin', big);
+  await send(upload, 'small.txt', Buffer.from('s'));
+  expect(await requestCompletion(ports, ada, upload)).toMatchObject({ status: 'PENDING' });
+  // As on S3, where a whole object's SHA-256 is not known.
+  const { stat, completeMultipart } = ports.blobs;
+  const unknown = <T extends object | undefined>(found: T) => found && { ...found, sha256: undefined };
+  let reads = 0;
+  const blobs: typeof ports.blobs = {
+    ...ports.blobs,
+    stat: async (key) => unknown(await stat(key)),
+    completeMultipart: async (...args) => unknown(await completeMultipart(...args)),
+  };
+  const clock = { now: () => ports.clock.now() + reads++ };
+  let runs = 1;
+  for (;;) {
+    const { version } = await verifyUpload({ ...ports, blobs, clock }, ada, upload, {
+      deadline: clock.now() + 30,
+    });
+    if (version) break;
+    runs++;
+  }
+  expect(runs).toBeGreaterThan(3);
+  expect(await getVersion(ports, ada, { ...ref, number: 1 })).toMatchObject({ status: 'READY' });
 });
 
 describe('an arrival', () => {
