@@ -45,6 +45,8 @@ export interface Client {
   post<T>(path: string, body: unknown): Promise<T>;
   put<T>(path: string, body: unknown): Promise<T>;
   delete(path: string, query?: Query): Promise<void>;
+  /** A GET whose body is read as it comes; sent once. */
+  stream(path: string): Promise<IncomingMessage>;
   /** Follows the cursors until `limit` items are there. */
   list<T>(path: string, query: Query, limit: number): Promise<List<T>>;
 }
@@ -64,14 +66,18 @@ export function makeClient(options: {
   const { url, token, version, signal } = options;
   const state = { reached: false };
 
+  const credentials: Record<string, string> = {
+    'user-agent': `cairn/${version}`,
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  };
+
   const call = <T>(request: ApiRequest): Promise<Answer<T>> => {
     const { method, body, idempotencyKey = randomUUID() } = request;
     const repeatable = method !== 'POST' || idempotencyKey !== null;
     const target = addressOf(url, request);
     const headers: Record<string, string> = {
       accept: 'application/json',
-      'user-agent': `cairn/${version}`,
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...credentials,
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(method === 'GET' || idempotencyKey === null ? {} : { 'idempotency-key': idempotencyKey }),
       ...request.headers,
@@ -115,6 +121,17 @@ export function makeClient(options: {
     post: (path, body) => bodyOf({ method: 'POST', path, body }),
     put: (path, body) => bodyOf({ method: 'PUT', path, body }),
     delete: (path, query) => bodyOf({ method: 'DELETE', path, query }),
+    async stream(path) {
+      const target = addressOf(url, { method: 'GET', path });
+      const answer = await send({ method: 'GET', url: target, headers: credentials, signal }).catch(
+        (error) => {
+          signal.throwIfAborted();
+          throw unreachable(url, error);
+        },
+      );
+      if (answer.statusCode === 200) return answer;
+      throw failureOf(url, answer, await readText(answer));
+    },
     async list<T>(path: string, query: Query, limit: number) {
       const items: T[] = [];
       let cursor: string | undefined;

@@ -6,6 +6,7 @@ import { audit } from './commands/audit.ts';
 import { deletion } from './commands/delete.ts';
 import { deploy } from './commands/deploy.ts';
 import { doctor } from './commands/doctor.ts';
+import { exportation } from './commands/export.ts';
 import { login, logout } from './commands/login.ts';
 import { logs } from './commands/logs.ts';
 import { models, versions } from './commands/models.ts';
@@ -27,6 +28,7 @@ const VERBS = [
   logout,
   push,
   pull,
+  exportation,
   models,
   versions,
   show,

@@ -4,6 +4,7 @@ import { CliError, hasCode } from '../cli-error.ts';
 import { type Client, failureOf, path } from '../client.ts';
 import {
   isTransientStatus,
+  pause,
   readText,
   retryAfterOf,
   send,
@@ -43,6 +44,8 @@ const PARALLEL = 4;
 /** A server verifies big files before it answers. */
 const VERIFY_SILENCE = 6 * 3600_000;
 const COMPLETE_ATTEMPTS = 3;
+/** Milliseconds between two looks at a version that is being verified. */
+const VERIFY_POLL = 1000;
 
 /**
  * Sends the files part by part, four at a time, and answers the READY version. An interrupted push goes on where it
@@ -64,8 +67,9 @@ export async function upload(push: Push): Promise<Version> {
           path: `${address}/complete`,
           silence: VERIFY_SILENCE,
         });
+        const version = await awaitVerified(push, body);
         await removeUploadState(stateFile);
-        return body;
+        return version;
       } catch (error) {
         if (!hasCode(error, 'UPLOAD_INCOMPLETE') || attempt === COMPLETE_ATTEMPTS) throw error;
         current = await client.get<Upload>(address);
@@ -80,6 +84,18 @@ export async function upload(push: Push): Promise<Version> {
     }
     throw error;
   }
+}
+
+/** Waits while a server that verifies in the background does. @throws CliError `MODEL_FILE_INVALID` with why it FAILED */
+async function awaitVerified({ client, ref, signal }: Push, version: Version): Promise<Version> {
+  let current = version;
+  while (current.status === 'PENDING') {
+    await pause(VERIFY_POLL, signal);
+    current = await client.get<Version>(modelPath(ref) + path`/versions/${version.version}`);
+  }
+  if (current.status === 'READY') return current;
+  const detail = current.failure ?? `Version ${version.version} is ${current.status}.`;
+  throw new CliError({ code: 'MODEL_FILE_INVALID', detail, fix: 'Push again when what it names is mended.' });
 }
 
 /** Errors after which the server has given the upload up. */

@@ -323,3 +323,16 @@ test('text of others cannot steer the terminal', async () => {
   expect(stdout).not.toContain('\u202e');
   expect((await cli.json(['show', 'steering@1'])).message).toBe(message);
 });
+
+test('an exported repository is a Git bundle with a tag for each version, and replaces no file unasked', async () => {
+  await cli.json(['push', await folderWith({ 'a.txt': 'one' }), 'exported', '--create']);
+  const target = join(cli.home, 'exported.bundle');
+  const exported = await cli.json(['export', 'exported', target]);
+  const bundle = await readFile(target, 'latin1');
+  expect(exported).toEqual({ model: 'exported', file: target, size: bundle.length });
+  expect(bundle).toMatch(
+    /^# v2 git bundle\n[0-9a-f]{40} HEAD\n[0-9a-f]{40} refs\/heads\/main\n[0-9a-f]{40} refs\/tags\/v1\n\nPACK/,
+  );
+  expect((await cli.run(['export', 'exported', target])).stderr).toContain('FILE_EXISTS');
+  expect((await cli.run(['export', 'nothing-there', join(cli.home, 'x')])).status).toBe(3);
+});
