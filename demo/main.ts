@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runServer } from '../tools/run-server.ts';
 import { cairn, json } from './cairn-command.ts';
-import { startServer } from './server.ts';
 import { say, scene, stepIs } from './story.ts';
 import { type DigitsTest, startTraffic } from './traffic.ts';
 
@@ -117,7 +117,7 @@ const tell = (byVersion: Readonly<Record<number, number>>) =>
 
 const began = performance.now();
 const token = `demo-${randomBytes(16).toString('hex')}`;
-const server = await startServer(join(work, 'data'), token);
+const server = await runServer(join(work, 'data'), { CAIRN_ADMIN_TOKEN: token });
 process.env.CAIRN_URL = server.url;
 process.env.CAIRN_TOKEN = token;
 

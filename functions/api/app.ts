@@ -9,6 +9,7 @@ import type { ApiDeps } from './deps.ts';
 import { registerEndpoints } from './endpoints/endpoints.handlers.ts';
 import { registerFiles } from './files/files.handlers.ts';
 import { accessLog } from './middleware/access-log.ts';
+import { answerCache } from './middleware/answer-cache.ts';
 import { authentication } from './middleware/authentication.ts';
 import { idempotency } from './middleware/idempotency.ts';
 import { pathGuard } from './middleware/path-guard.ts';
@@ -34,16 +35,23 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   const open = new Set<string>();
   const idempotent = idempotency(deps.ports, async (request) => app.fetch(request));
 
-  app.use(requestId, accessLog(deps.logger), authentication(deps.ports, open), pathGuard(contracts));
+  app.use(requestId, accessLog(deps.logger));
+  if (deps.revision) app.use(answerCache(deps.ports.clock, deps.revision));
+  app.use(authentication(deps.ports, open), pathGuard(contracts));
   app.onError((error, c) => problemResponse(error, c.get('requestId'), deps.logger));
   app.notFound((c) => {
     const path = pathOf(c.req.url);
-    const allowed = contracts.filter((contract) => matches(contract, path)).map(({ method }) => method.toUpperCase());
+    const allowed = contracts
+      .filter((contract) => matches(contract, path))
+      .map(({ method }) => method.toUpperCase());
     if (allowed.length === 0) {
       const error = new CairnError('NOT_FOUND', `There is nothing at ${c.req.method} ${path}.`);
       return problemResponse(error, c.get('requestId'), deps.logger);
     }
-    const error = new CairnError('METHOD_NOT_ALLOWED', `${path} takes ${allowed.join(', ')}, not ${c.req.method}.`);
+    const error = new CairnError(
+      'METHOD_NOT_ALLOWED',
+      `${path} takes ${allowed.join(', ')}, not ${c.req.method}.`,
+    );
     const allow = allowed.includes('GET') ? [...allowed, 'HEAD'] : allowed;
     return problemResponse(error, c.get('requestId'), deps.logger, { allow: allow.join(', ') });
   });

@@ -10,7 +10,7 @@ import { pathOf } from './request-path.ts';
 
 /** What the middleware leaves for the handlers. */
 export interface ApiEnv {
-  Variables: { requestId: string; caller: Caller };
+  Variables: { requestId: string; caller: Caller; remember?: (answer: Answer) => void };
 }
 
 /** Answers a repeated request; see {@link idempotency} in middleware/idempotency.ts. */
@@ -45,15 +45,21 @@ export function bind<C extends Contract>(
       ifMatch: contract.ifMatch ? parseIfMatch(headers.get('if-match')) : undefined,
     };
     if (contract.body === undefined) {
-      return respond(await handler({ ...parsed, body: nobody }, request), requestId);
+      const answer = await handler({ ...parsed, body: nobody }, request);
+      if (contract.cached) c.get('remember')?.(answer as Answer);
+      return respond(answer, requestId);
     }
     const key = keyOf(contract, headers);
-    const text = (await readBody(raw, contract.bodyLimit ?? BODY_LIMIT)) ?? (contract.bodyOptional ? '{}' : '');
+    const text =
+      (await readBody(raw, contract.bodyLimit ?? BODY_LIMIT)) ?? (contract.bodyOptional ? '{}' : '');
     const input = { ...parsed, body: body(parseJson(text), 'body') };
     if (key === undefined) return respond(await handler(input, request), requestId);
     const run = async () => (await handler(input, request)) as Answer;
     const { method } = contract;
-    return respond(await idempotent({ caller, key, method, path: pathOf(url), body: text, origin: raw }, run), requestId);
+    return respond(
+      await idempotent({ caller, key, method, path: pathOf(url), body: text, origin: raw }, run),
+      requestId,
+    );
   });
 }
 
@@ -106,9 +112,12 @@ function keyOf(contract: Contract, headers: Headers): string | undefined {
   if (key === null) return undefined;
   const invalid = (detail: string) => new CairnError('INVALID_ARGUMENT', detail, 'Idempotency-Key');
   if (contract.idempotency === 'refused') {
-    throw invalid('Idempotency-Key is not taken here: the answer is a secret that is shown once and must not be kept.');
+    throw invalid(
+      'Idempotency-Key is not taken here: the answer is a secret that is shown once and must not be kept.',
+    );
   }
-  if (!/^[\x21-\x7e]{1,255}$/.test(key)) throw invalid('Idempotency-Key must be 1 to 255 visible ASCII characters.');
+  if (!/^[\x21-\x7e]{1,255}$/.test(key))
+    throw invalid('Idempotency-Key must be 1 to 255 visible ASCII characters.');
   return key;
 }
 
@@ -116,7 +125,7 @@ function keyOf(contract: Contract, headers: Headers): string | undefined {
  * Headers stay a plain object, which @hono/node-server writes without making a Headers of it: a third of the time of a
  * small answer.
  */
-function respond(answer: Answer | Response, requestId: string): Response {
+export function respond(answer: Answer | Response, requestId: string): Response {
   if (answer instanceof Response) return answer;
   const headers: Record<string, string> = { 'x-request-id': requestId, ...answer.headers };
   if (answer.json !== undefined) {

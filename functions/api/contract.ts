@@ -6,7 +6,8 @@ import type { ErrorCode } from '../../shared/errors.ts';
 export const API = '/api/v1';
 
 export const TAGS = {
-  workspaces: 'The tenants: grants, models and the audit trail belong to one. `default` is there from the start.',
+  workspaces:
+    'The tenants: grants, models and the audit trail belong to one. `default` is there from the start.',
   models: 'Registered models. Each is a name for a Git repository and a storage prefix of its own.',
   versions: 'Immutable commits of a model, numbered 1, 2, 3 …',
   files: 'The files of a version. Bytes travel by signed URLs, never through the API.',
@@ -41,6 +42,8 @@ export interface Contract {
   readonly ifMatch?: true;
   /** `stored`: a repeat with the same Idempotency-Key gets the first answer. `refused`: the answer is a secret that must not be kept. */
   readonly idempotency?: 'stored' | 'refused';
+  /** The answer depends on nothing but the table: see middleware/answer-cache.ts. */
+  readonly cached?: true;
   /** Needs no token. */
   readonly open?: true;
   readonly answers: Readonly<Record<number, AnswerContract>>;
@@ -98,7 +101,11 @@ export const ok = (json: unknown, headers?: Readonly<Record<string, string>>): A
   headers === undefined ? { status: 200, json } : { status: 200, json, headers };
 
 /** @param location path of what was made; its parts already encoded */
-export const created = (json: unknown, location: string, headers: Readonly<Record<string, string>> = {}): Answer => ({
+export const created = (
+  json: unknown,
+  location: string,
+  headers: Readonly<Record<string, string>> = {},
+): Answer => ({
   status: 201,
   json,
   headers: { ...headers, location },

@@ -25,6 +25,8 @@ export interface ApiDeps {
   readonly metrics?: () => Promise<string>;
   /** Calls the listener for every event from now on, until the returned function is called. */
   readonly subscribe?: (listener: (event: DomainEvent) => void) => () => void;
+  /** Another number after every write of the table; without it no answer is kept. For a table that only this process writes. */
+  readonly revision?: () => number;
   /** Renders the docs page; loaded when it is first asked for, so that a small function can leave it out. */
   readonly docs?: () => Promise<(document: object) => string>;
 }

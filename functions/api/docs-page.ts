@@ -31,9 +31,17 @@ interface Operation {
   readonly summary: string;
   readonly description?: string;
   readonly security?: readonly unknown[];
-  readonly parameters?: readonly { name: string; in: string; required?: boolean; schema?: Schema; description?: string }[];
+  readonly parameters?: readonly {
+    name: string;
+    in: string;
+    required?: boolean;
+    schema?: Schema;
+    description?: string;
+  }[];
   readonly requestBody?: { readonly content: Readonly<Record<string, Media>> };
-  readonly responses: Readonly<Record<string, { description: string; content?: Readonly<Record<string, Media>> }>>;
+  readonly responses: Readonly<
+    Record<string, { description: string; content?: Readonly<Record<string, Media>> }>
+  >;
 }
 
 interface Document {
@@ -58,7 +66,10 @@ export function renderDocs(document: object): string {
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]): Route => ({ method, path, operation })),
   );
-  const groups = tags.map((tag) => ({ ...tag, routes: routes.filter(({ operation }) => operation.tags.includes(tag.name)) }));
+  const groups = tags.map((tag) => ({
+    ...tag,
+    routes: routes.filter(({ operation }) => operation.tags.includes(tag.name)),
+  }));
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -140,18 +151,27 @@ const resolve = (schema: Schema, schemas: Document['components']['schemas']): Sc
 /** A schema in a few words; named ones as links. */
 function typeOf(schema: Schema | undefined): Html | string {
   if (schema === undefined) return '';
-  if (schema.$ref !== undefined) return html`<a href="#schema-${nameOf(schema.$ref)}">${nameOf(schema.$ref)}</a>`;
+  if (schema.$ref !== undefined)
+    return html`<a href="#schema-${nameOf(schema.$ref)}">${nameOf(schema.$ref)}</a>`;
   if (schema.const !== undefined) return html`<code>${JSON.stringify(schema.const)}</code>`;
-  if (schema.enum) return join(schema.enum.map((value) => html`<code>${String(value)}</code>`), ' | ');
+  if (schema.enum)
+    return join(
+      schema.enum.map((value) => html`<code>${String(value)}</code>`),
+      ' | ',
+    );
   const alternatives = schema.anyOf ?? schema.oneOf;
   if (alternatives) return join(alternatives.map(typeOf), ' | ');
   if (schema.allOf) return join(schema.allOf.map(typeOf), ' & ');
   if (schema.items) return html`array of ${typeOf(schema.items)}`;
   if (schema.properties) {
-    const fields = Object.entries(schema.properties).map(([name, property]) => html`<li><code>${name}</code> ${typeOf(property)} ${prose(property.description ?? '')}</li>`);
+    const fields = Object.entries(schema.properties).map(
+      ([name, property]) =>
+        html`<li><code>${name}</code> ${typeOf(property)} ${prose(property.description ?? '')}</li>`,
+    );
     return html`<details><summary>object</summary><ul>${fields}</ul></details>`;
   }
-  if (typeof schema.additionalProperties === 'object') return html`object of ${typeOf(schema.additionalProperties)}`;
+  if (typeof schema.additionalProperties === 'object')
+    return html`object of ${typeOf(schema.additionalProperties)}`;
   const type = Array.isArray(schema.type) ? schema.type.join(' | ') : String(schema.type ?? 'any');
   return schema.format === undefined ? type : `${type} (${schema.format})`;
 }
@@ -161,14 +181,17 @@ const join = (parts: readonly (Html | string)[], separator: string) =>
 
 function curl(method: string, path: string, { example }: Schema): Html | string {
   if (example === undefined) return '';
-  const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => (name === 'workspace' ? 'default' : `$${name.toUpperCase()}`));
+  const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+    name === 'workspace' ? 'default' : `$${name.toUpperCase()}`,
+  );
   return html`<pre>curl -X ${method.toUpperCase()} "$CAIRN_URL${url}" \\
   -H "Authorization: Bearer $CAIRN_TOKEN" -H 'Content-Type: application/json' \\
   -d '${JSON.stringify(example)}'</pre>`;
 }
 
 /** Text with `code` in it. */
-const prose = (text: string) => html`${text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))}`;
+const prose = (text: string) =>
+  html`${text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))}`;
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; font: 16px/1.5 system-ui, sans-serif; }

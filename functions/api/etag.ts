@@ -14,6 +14,8 @@ export function parseIfMatch(header: string | null): number | '*' | undefined {
   if (value === '*') return '*';
   const match = /^"([1-9]\d{0,15})"$/.exec(value);
   if (match) return Number(match[1]);
-  const why = value.startsWith('W/') ? 'a weak tag never matches' : 'send one tag as the ETag header had it, quotes included';
+  const why = value.startsWith('W/')
+    ? 'a weak tag never matches'
+    : 'send one tag as the ETag header had it, quotes included';
   throw new CairnError('INVALID_ARGUMENT', `If-Match must be "*" or one ETag: ${why}.`, 'If-Match');
 }

@@ -22,7 +22,9 @@ export function invalidInput(error: z.ZodError, schema: z.ZodType, whole: string
 function deepest(issue: Issue, path: readonly PropertyKey[] = []): Issue {
   const here = { ...issue, path: [...path, ...issue.path] } as Issue;
   if (issue.code !== 'invalid_union') return here;
-  const issues = issue.errors.flatMap((alternative) => alternative.slice(0, 1)).map((inner) => deepest(inner, here.path));
+  const issues = issue.errors
+    .flatMap((alternative) => alternative.slice(0, 1))
+    .map((inner) => deepest(inner, here.path));
   const furthest = issues.toSorted((a, b) => b.path.length - a.path.length)[0];
   return furthest && furthest.path.length > here.path.length ? furthest : here;
 }
@@ -31,10 +33,14 @@ function deepest(issue: Issue, path: readonly PropertyKey[] = []): Issue {
 function complaint(issue: Issue): string {
   switch (issue.code) {
     case 'invalid_type':
-      return issue.input === undefined && /received undefined/.test(issue.message) ? 'is required' : `must be ${article(issue.expected)}`;
+      return issue.input === undefined && /received undefined/.test(issue.message)
+        ? 'is required'
+        : `must be ${article(issue.expected)}`;
     case 'too_small':
       if (issue.origin === 'string' || issue.origin === 'array') {
-        return issue.minimum === 1 ? 'must not be empty' : `must have at least ${issue.minimum} ${things(issue.origin)}`;
+        return issue.minimum === 1
+          ? 'must not be empty'
+          : `must have at least ${issue.minimum} ${things(issue.origin)}`;
       }
       return `must be ${issue.inclusive ? 'at least' : 'greater than'} ${issue.minimum}`;
     case 'too_big':

@@ -8,9 +8,14 @@ const Problem = z
     type: z.string(),
     title: z.string(),
     status: z.int(),
-    code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]).meta({ description: 'From a closed table.' }),
+    code: z
+      .enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]])
+      .meta({ description: 'From a closed table.' }),
     detail: z.string(),
-    field: z.string().optional().meta({ description: 'The input that is wrong: `files.0.path`, a parameter or a header.' }),
+    field: z
+      .string()
+      .optional()
+      .meta({ description: 'The input that is wrong: `files.0.path`, a parameter or a header.' }),
     fix: z.string().meta({ description: 'What to do about it.' }),
     requestId: z.string().meta({ description: 'Find it in the log and in the audit trail.' }),
   })
@@ -85,19 +90,24 @@ const REQUEST_ID = { 'x-request-id': 'The request’s id.' };
 
 const headerObjects = (headers: Readonly<Record<string, string>>) =>
   Object.fromEntries(
-    Object.entries(headers).map(([name, description]) => [name, { description, schema: { type: 'string' as const } }]),
+    Object.entries(headers).map(([name, description]) => [
+      name,
+      { description, schema: { type: 'string' as const } },
+    ]),
   );
 
 function answersOf({ answers }: Contract): RouteConfig['responses'] {
   return Object.fromEntries(
-    Object.entries(answers).map(([status, { description, schema, mediaType = 'application/json', headers }]) => [
-      status,
-      {
-        description,
-        headers: headerObjects({ ...headers, ...REQUEST_ID }),
-        ...(schema === undefined ? {} : { content: { [mediaType]: { schema } } }),
-      },
-    ]),
+    Object.entries(answers).map(
+      ([status, { description, schema, mediaType = 'application/json', headers }]) => [
+        status,
+        {
+          description,
+          headers: headerObjects({ ...headers, ...REQUEST_ID }),
+          ...(schema === undefined ? {} : { content: { [mediaType]: { schema } } }),
+        },
+      ],
+    ),
   );
 }
 
@@ -114,8 +124,13 @@ function problemsOf(contract: Contract): RouteConfig['responses'] {
     [...byStatus].map(([status, group]) => [
       status,
       {
-        description: group.toSorted().map((code) => `\`${code}\``).join(', '),
-        headers: headerObjects(status === 401 ? { 'www-authenticate': 'Bearer and Basic.', ...REQUEST_ID } : REQUEST_ID),
+        description: group
+          .toSorted()
+          .map((code) => `\`${code}\``)
+          .join(', '),
+        headers: headerObjects(
+          status === 401 ? { 'www-authenticate': 'Bearer and Basic.', ...REQUEST_ID } : REQUEST_ID,
+        ),
         content: { 'application/problem+json': { schema: Problem } },
       },
     ]),

@@ -9,7 +9,13 @@ export const Limit = z
   .transform(Number)
   .refine((limit) => limit >= 1 && limit <= LIMIT_MAX, `must be a number from 1 to ${LIMIT_MAX}`)
   .default(100)
-  .meta({ type: 'integer', minimum: 1, maximum: LIMIT_MAX, pattern: undefined, description: 'Items in a page at most.' });
+  .meta({
+    type: 'integer',
+    minimum: 1,
+    maximum: LIMIT_MAX,
+    pattern: undefined,
+    description: 'Items in a page at most.',
+  });
 
 /** Where a page begins: the sort key of the last item before it, which clients see as an opaque text. */
 const Cursor = z
@@ -24,13 +30,23 @@ export const PageQuery = z.strictObject({ limit: Limit, cursor: Cursor });
 
 /** The schema of a page. */
 export const pageOf = <Item extends z.ZodType>(item: Item, example?: unknown) =>
-  z.strictObject({
-    items: z.array(item),
-    nextCursor: z.string().optional().meta({ description: 'Send it as `cursor` to get the next page; absent on the last.' }),
-  }).meta(example === undefined ? {} : { example });
+  z
+    .strictObject({
+      items: z.array(item),
+      nextCursor: z
+        .string()
+        .optional()
+        .meta({ description: 'Send it as `cursor` to get the next page; absent on the last.' }),
+    })
+    .meta(example === undefined ? {} : { example });
 
 /** A page as JSON. */
-export function pageJson<From, To>(page: { items: readonly From[]; next?: string }, json: (item: From) => To): { items: To[]; nextCursor?: string } {
+export function pageJson<From, To>(
+  page: { items: readonly From[]; next?: string },
+  json: (item: From) => To,
+): { items: To[]; nextCursor?: string } {
   const items = page.items.map(json);
-  return page.next === undefined ? { items } : { items, nextCursor: Buffer.from(page.next).toString('base64url') };
+  return page.next === undefined
+    ? { items }
+    : { items, nextCursor: Buffer.from(page.next).toString('base64url') };
 }

@@ -74,7 +74,8 @@ const BLOB_ERRORS: Record<BlobErrorCode, readonly [ErrorCode, string]> = {
 function toCairnError(error: unknown): CairnError {
   if (error instanceof CairnError) return error;
   if (error instanceof BlobError) return new CairnError(...BLOB_ERRORS[error.code]);
-  if (error instanceof ConditionFailed) return new CairnError('CONFLICT', 'Others change it at the same time.');
+  if (error instanceof ConditionFailed)
+    return new CairnError('CONFLICT', 'Others change it at the same time.');
   if (error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')) {
     return new CairnError(...BLOB_ERRORS.NO_SPACE);
   }

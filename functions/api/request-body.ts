@@ -17,7 +17,11 @@ export async function readBody(request: Request, limit: number): Promise<string 
   if (bytes.byteLength > limit) throw tooLarge(limit);
   const type = request.headers.get('content-type');
   if (type === null || !JSON_TYPE.test(type)) {
-    throw new CairnError('UNSUPPORTED_MEDIA_TYPE', type === null ? 'The request has a body without a Content-Type.' : `The body is ${type}, not JSON.`, 'Content-Type');
+    throw new CairnError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      type === null ? 'The request has a body without a Content-Type.' : `The body is ${type}, not JSON.`,
+      'Content-Type',
+    );
   }
   try {
     return decoder.decode(bytes);

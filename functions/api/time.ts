@@ -1,7 +1,9 @@
 import { z } from '@hono/zod-openapi';
 
 /** RFC 3339 in UTC with milliseconds, as every time in the API is. */
-export const Time = z.iso.datetime().meta({ format: 'date-time', pattern: undefined, example: '2026-03-01T08:30:00.000Z' });
+export const Time = z.iso
+  .datetime()
+  .meta({ format: 'date-time', pattern: undefined, example: '2026-03-01T08:30:00.000Z' });
 
 const DAY_MS = 24 * 3600 * 1000;
 let day = Number.NaN;

@@ -101,6 +101,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
     version: VERSION,
     subscribe: bus.subscribe,
     ready: readiness(table, dataDir.path),
+    revision: table.revision,
     metrics: processMetrics,
     docs: async () => (await import('../api/docs-page.ts')).renderDocs,
     ...(settings.publicUrl === undefined ? {} : { publicUrl: settings.publicUrl }),

@@ -48,7 +48,10 @@ export function registerAliases(register: Register, { ports }: ApiDeps): void {
   });
 
   register(routes.aliasHistory, async ({ params, query }, { caller }) => {
-    const page = await aliasHistory(ports, caller, aliasRef(params), { limit: query.limit, after: query.cursor });
+    const page = await aliasHistory(ports, caller, aliasRef(params), {
+      limit: query.limit,
+      after: query.cursor,
+    });
     return ok(pageJson(page, moveJson));
   });
 }
@@ -66,4 +69,11 @@ const aliasJson = ({ alias, version, movedAt, movedBy }: StoredAlias) => ({
   movedBy,
 });
 
-const moveJson = ({ seq, from, to, at, by, reason }: AliasMove) => ({ seq, from, to, at: rfc3339(at), by, reason });
+const moveJson = ({ seq, from, to, at, by, reason }: AliasMove) => ({
+  seq,
+  from,
+  to,
+  at: rfc3339(at),
+  by,
+  reason,
+});

@@ -6,11 +6,16 @@ import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
 import { Version } from '../versions/versions.routes.ts';
 
-const AliasParams = ModelParams.extend({ alias: AliasName.meta({ description: 'The alias.', example: 'champion' }) });
+const AliasParams = ModelParams.extend({
+  alias: AliasName.meta({ description: 'The alias.', example: 'champion' }),
+});
 
 const Alias = z
   .strictObject({ alias: z.string(), version: z.int(), movedAt: Time, movedBy: z.string() })
-  .meta({ id: 'Alias', example: { alias: 'champion', version: 3, movedAt: '2026-03-01T08:30:00.000Z', movedBy: 'ada' } });
+  .meta({
+    id: 'Alias',
+    example: { alias: 'champion', version: 3, movedAt: '2026-03-01T08:30:00.000Z', movedBy: 'ada' },
+  });
 
 const AliasMove = z
   .strictObject({
@@ -43,6 +48,7 @@ export const getAlias = {
   method: 'get',
   path: `${API}/workspaces/{workspace}/models/{model}/aliases/{alias}`,
   operationId: 'getAlias',
+  cached: true,
   tag: 'aliases',
   summary: 'Get an alias and the version it names',
   params: AliasParams,
@@ -62,14 +68,23 @@ export const putAlias = {
   operationId: 'putAlias',
   tag: 'aliases',
   summary: 'Point an alias at a READY version',
-  description: 'With `expectedVersion` or `If-Match` it moves only if it is where the caller believes: compare-and-swap.',
+  description:
+    'With `expectedVersion` or `If-Match` it moves only if it is where the caller believes: compare-and-swap.',
   params: AliasParams,
-  body: z
-    .strictObject({ version: z.int().min(1), expectedVersion: ExpectedVersion, reason: Reason })
-    .meta({ id: 'AliasTarget', example: { version: 3, expectedVersion: 2, reason: 'Better on the holdout set' } }),
+  body: z.strictObject({ version: z.int().min(1), expectedVersion: ExpectedVersion, reason: Reason }).meta({
+    id: 'AliasTarget',
+    example: { version: 3, expectedVersion: 2, reason: 'Better on the holdout set' },
+  }),
   ifMatch: true,
   answers: { 200: { description: 'The alias as it is now.', schema: Alias, headers: ETAG } },
-  errors: ['MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'VERSION_NOT_READY', 'ALIAS_NOT_FOUND', 'ALIAS_CONFLICT', 'PRECONDITION_FAILED'],
+  errors: [
+    'MODEL_NOT_FOUND',
+    'VERSION_NOT_FOUND',
+    'VERSION_NOT_READY',
+    'ALIAS_NOT_FOUND',
+    'ALIAS_CONFLICT',
+    'PRECONDITION_FAILED',
+  ],
 } satisfies Contract;
 
 export const deleteAlias = {
@@ -86,7 +101,12 @@ export const deleteAlias = {
       .regex(/^[1-9]\d{0,8}$/, 'must be a version’s number')
       .transform(Number)
       .optional()
-      .meta({ type: 'integer', minimum: 1, pattern: undefined, description: 'The version that the alias must name now.' }),
+      .meta({
+        type: 'integer',
+        minimum: 1,
+        pattern: undefined,
+        description: 'The version that the alias must name now.',
+      }),
     reason: Reason,
   }),
   ifMatch: true,

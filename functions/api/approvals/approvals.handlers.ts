@@ -29,6 +29,11 @@ export function registerApprovals(register: Register, { ports }: ApiDeps): void 
       reverse: true,
       limit: query.limit,
     });
-    return ok(pageJson(listPage(found, (item) => item.body as Approval), approvalJson));
+    return ok(
+      pageJson(
+        listPage(found, (item) => item.body as Approval),
+        approvalJson,
+      ),
+    );
   });
 }

@@ -18,7 +18,13 @@ export const decideApproval = {
   ifMatch: true,
   idempotency: 'stored',
   answers: { 200: { description: 'The version as it is now.', schema: Version, headers: ETAG } },
-  errors: ['MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'VERSION_NOT_READY', 'SELF_APPROVAL', 'PRECONDITION_FAILED'],
+  errors: [
+    'MODEL_NOT_FOUND',
+    'VERSION_NOT_FOUND',
+    'VERSION_NOT_READY',
+    'SELF_APPROVAL',
+    'PRECONDITION_FAILED',
+  ],
 } satisfies Contract;
 
 export const listApprovals = {

@@ -20,7 +20,13 @@ export function registerAudit(register: Register, { ports, subscribe }: ApiDeps)
     const { createdAt } = await getWorkspace(ports, workspace);
     const events =
       resource === undefined
-        ? await recentEvents(ports.table, { workspace, now: ports.clock.now(), since: createdAt, before, limit })
+        ? await recentEvents(ports.table, {
+            workspace,
+            now: ports.clock.now(),
+            since: createdAt,
+            before,
+            limit,
+          })
         : await chainEvents(ports.table, resource, { workspace, before, limit });
     return ok({ items: events.map(eventJson) });
   });
@@ -30,7 +36,10 @@ export function registerAudit(register: Register, { ports, subscribe }: ApiDeps)
     authorize(caller, 'viewer', { workspace });
     await getWorkspace(ports, workspace);
     const { checkpointAt, ...verification } = await verifyAudit(ports, workspace);
-    return ok({ ...verification, checkpointAt: checkpointAt === undefined ? undefined : rfc3339(checkpointAt) });
+    return ok({
+      ...verification,
+      checkpointAt: checkpointAt === undefined ? undefined : rfc3339(checkpointAt),
+    });
   });
 
   register(routes.streamEvents, async ({ params }, { caller, requestId }) => {
@@ -39,7 +48,11 @@ export function registerAudit(register: Register, { ports, subscribe }: ApiDeps)
     await getWorkspace(ports, workspace);
     if (!subscribe) throw new CairnError('NOT_SUPPORTED', 'This installation does not stream events.');
     return new Response(eventStream(subscribe, workspace), {
-      headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-request-id': requestId },
+      headers: {
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store',
+        'x-request-id': requestId,
+      },
     });
   });
 }

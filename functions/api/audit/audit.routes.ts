@@ -39,14 +39,28 @@ export const listAuditEvents = {
   params,
   query: z.strictObject({
     limit: Limit,
-    before: z.uuid('must be an event’s id').optional().meta({ description: 'Only events older than the one with this id.' }),
+    before: z
+      .uuid('must be an event’s id')
+      .optional()
+      .meta({ description: 'Only events older than the one with this id.' }),
     resource: z
       .string()
-      .regex(/^(model|endpoint|workspace|token)\/.{1,255}$/, 'must be model/<id>, endpoint/<workspace>/<name>, workspace/<name> or token/<id>')
+      .regex(
+        /^(model|endpoint|workspace|token)\/.{1,255}$/,
+        'must be model/<id>, endpoint/<workspace>/<name>, workspace/<name> or token/<id>',
+      )
       .optional()
-      .meta({ description: 'Only this resource’s: `model/<id>`, `endpoint/<workspace>/<name>`, `workspace/<name>`, `token/<id>`.' }),
+      .meta({
+        description:
+          'Only this resource’s: `model/<id>`, `endpoint/<workspace>/<name>`, `workspace/<name>`, `token/<id>`.',
+      }),
   }),
-  answers: { 200: { description: 'Events, newest first. Continue with `before` = the last one’s id.', schema: z.strictObject({ items: z.array(AuditEvent) }) } },
+  answers: {
+    200: {
+      description: 'Events, newest first. Continue with `before` = the last one’s id.',
+      schema: z.strictObject({ items: z.array(AuditEvent) }),
+    },
+  },
   errors: ['WORKSPACE_NOT_FOUND'],
 } satisfies Contract;
 
@@ -80,8 +94,15 @@ export const streamEvents = {
   operationId: 'streamEvents',
   tag: 'audit',
   summary: 'Follow what happens in the workspace',
-  description: 'Server-sent events from now on: the event’s name is its type, its data JSON. Delivery is best effort; the audit trail is the record.',
+  description:
+    'Server-sent events from now on: the event’s name is its type, its data JSON. Delivery is best effort; the audit trail is the record.',
   params,
-  answers: { 200: { description: 'Events, until the client hangs up.', schema: z.string(), mediaType: 'text/event-stream' } },
+  answers: {
+    200: {
+      description: 'Events, until the client hangs up.',
+      schema: z.string(),
+      mediaType: 'text/event-stream',
+    },
+  },
   errors: ['WORKSPACE_NOT_FOUND', 'NOT_SUPPORTED'],
 } satisfies Contract;

@@ -11,7 +11,10 @@ const BACKLOG = 1000;
  * The workspace's events as server-sent events.
  * Source: WHATWG HTML, "Server-sent events", 9.2.6 Interpreting an event stream.
  */
-export function eventStream(subscribe: NonNullable<ApiDeps['subscribe']>, workspace: string): ReadableStream<Uint8Array> {
+export function eventStream(
+  subscribe: NonNullable<ApiDeps['subscribe']>,
+  workspace: string,
+): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let stop = () => {};
   return new ReadableStream<Uint8Array>(

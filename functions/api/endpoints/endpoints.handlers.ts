@@ -73,7 +73,9 @@ export function registerEndpoints(register: Register, deps: ApiDeps): void {
 
   register(routes.getEndpointMetrics, async ({ params, query }, { caller }) => {
     const { status } = await getEndpoint(ports, caller, params);
-    const revisions = [status.current, status.previous, status.candidate].flatMap((one) => one?.revision ?? []);
+    const revisions = [status.current, status.previous, status.candidate].flatMap(
+      (one) => one?.revision ?? [],
+    );
     const window = reportWindow(ports.clock.now(), query.minutes);
     return ok(metricsJson(await metricsReport(alarms, params, [...new Set(revisions)], window)));
   });
@@ -81,7 +83,10 @@ export function registerEndpoints(register: Register, deps: ApiDeps): void {
   register(routes.getEndpointLogs, async ({ params, query }, { caller }) => {
     await getEndpoint(ports, caller, params);
     const { limit, revision } = query;
-    const lines = await serving().platform.logs(refOf(params), revision === undefined ? { limit } : { limit, revision });
+    const lines = await serving().platform.logs(
+      refOf(params),
+      revision === undefined ? { limit } : { limit, revision },
+    );
     return ok({ items: lines.map((line) => ({ ...line, at: rfc3339(line.at) })) });
   });
 
@@ -165,6 +170,10 @@ const percentilesJson = ({ p50, p90, p99 }: TrafficReport['latency']) => ({
   p99: seriesJson(p99),
 });
 
-const seriesJson = (points: readonly SeriesPoint[]) => points.map(({ at, value }) => ({ at: rfc3339(at), value }));
+const seriesJson = (points: readonly SeriesPoint[]) =>
+  points.map(({ at, value }) => ({ at: rfc3339(at), value }));
 
-const alarmJson = ({ stateUpdatedAt, ...alarm }: AlarmDescription) => ({ ...alarm, stateUpdatedAt: rfc3339(stateUpdatedAt) });
+const alarmJson = ({ stateUpdatedAt, ...alarm }: AlarmDescription) => ({
+  ...alarm,
+  stateUpdatedAt: rfc3339(stateUpdatedAt),
+});

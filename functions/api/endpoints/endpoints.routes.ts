@@ -9,7 +9,10 @@ import { WorkspaceParam } from '../workspaces/workspaces.routes.ts';
 
 const EndpointName = z
   .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be 1 to 63 lower-case letters, digits or inner hyphens');
+  .regex(
+    /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+    'must be 1 to 63 lower-case letters, digits or inner hyphens',
+  );
 
 const WorkspaceParams = z.object({ workspace: WorkspaceParam });
 const EndpointParams = WorkspaceParams.extend({
@@ -19,7 +22,11 @@ const EndpointParams = WorkspaceParams.extend({
 const SpecSchema = EndpointSpec.meta({
   id: 'EndpointSpec',
   description: 'What the user wants. Fields that are left out get their defaults; unknown ones are refused.',
-  example: { model: 'digits', target: { alias: 'champion' }, strategy: { type: 'canary', canaryPercent: 5, canarySeconds: 300 } },
+  example: {
+    model: 'digits',
+    target: { alias: 'champion' },
+    strategy: { type: 'canary', canaryPercent: 5, canarySeconds: 300 },
+  },
 });
 
 /** Parsed by the domain, which also tells what is not supported yet; the schema documents it. */
@@ -37,7 +44,10 @@ function inField<T>(name: string, parse: () => T): T {
   }
 }
 
-const Force = z.boolean().default(false).meta({ description: 'Roll out although an alarm is on; needs a reason.' });
+const Force = z
+  .boolean()
+  .default(false)
+  .meta({ description: 'Roll out although an alarm is on; needs a reason.' });
 
 const RevisionLabel = z.strictObject({ revision: z.int(), version: z.int() });
 const RevisionStatus = RevisionLabel.extend({
@@ -50,7 +60,9 @@ const RevisionStatus = RevisionLabel.extend({
 
 const EndpointStatus = z
   .strictObject({
-    observedGeneration: z.int().meta({ description: 'The generation of the spec that this status is about.' }),
+    observedGeneration: z
+      .int()
+      .meta({ description: 'The generation of the spec that this status is about.' }),
     phase: z.enum(['idle', 'starting', 'canary', 'baking', 'rolling-back']),
     current: RevisionStatus.optional(),
     previous: RevisionStatus.optional(),
@@ -92,7 +104,9 @@ const Endpoint = z
     generation: z.int().meta({ description: 'One more with each change of the spec.' }),
     spec: SpecSchema,
     status: EndpointStatus,
-    url: z.string().meta({ description: 'The base of the data plane: `<url>/v2/models/<model>/infer`, `<url>/invocations`.' }),
+    url: z.string().meta({
+      description: 'The base of the data plane: `<url>/v2/models/<model>/infer`, `<url>/invocations`.',
+    }),
     createdAt: Time,
     createdBy: z.string(),
     updatedAt: Time,
@@ -110,13 +124,18 @@ const Rollout = z
     by: z.string(),
     startedAt: Time,
     endedAt: Time.optional(),
-    outcome: z.enum(['succeeded', 'failed', 'superseded', 'rolled-back']).optional().meta({ description: 'Absent while it is under way.' }),
+    outcome: z
+      .enum(['succeeded', 'failed', 'superseded', 'rolled-back'])
+      .optional()
+      .meta({ description: 'Absent while it is under way.' }),
     reason: z.string().optional(),
     alarm: z.string().optional(),
   })
   .meta({ id: 'Rollout' });
 
-const Series = z.array(z.strictObject({ at: Time, value: z.number() })).meta({ description: 'A value for each period that has data, oldest first.' });
+const Series = z
+  .array(z.strictObject({ at: Time, value: z.number() }))
+  .meta({ description: 'A value for each period that has data, oldest first.' });
 const Percentiles = z.strictObject({ p50: Series, p90: Series, p99: Series });
 const Traffic = {
   requests: Series,
@@ -157,11 +176,14 @@ export const createEndpoint = {
   summary: 'Deploy: make an endpoint',
   description: 'Answers as soon as the wish is recorded; `status` tells when it serves.',
   params: WorkspaceParams,
-  body: z
-    .strictObject({ name: EndpointName, spec: Spec, force: Force, reason: Reason })
-    .meta({ id: 'NewEndpoint', example: { name: 'digits', spec: { model: 'digits', target: { alias: 'champion' } } } }),
+  body: z.strictObject({ name: EndpointName, spec: Spec, force: Force, reason: Reason }).meta({
+    id: 'NewEndpoint',
+    example: { name: 'digits', spec: { model: 'digits', target: { alias: 'champion' } } },
+  }),
   idempotency: 'stored',
-  answers: { 201: { description: 'The endpoint.', schema: Endpoint, headers: { ...ETAG, Location: 'Where it is.' } } },
+  answers: {
+    201: { description: 'The endpoint.', schema: Endpoint, headers: { ...ETAG, Location: 'Where it is.' } },
+  },
   errors: ['ENDPOINT_EXISTS', ...SPEC_ERRORS],
 } satisfies Contract;
 
@@ -184,9 +206,10 @@ export const updateEndpoint = {
   summary: 'Replace an endpoint’s spec',
   description: 'Another version rolls out by the spec’s strategy.',
   params: EndpointParams,
-  body: z
-    .strictObject({ spec: Spec, force: Force, reason: Reason })
-    .meta({ id: 'EndpointUpdate', example: { spec: { model: 'digits', target: { version: 4 }, strategy: { type: 'canary' } } } }),
+  body: z.strictObject({ spec: Spec, force: Force, reason: Reason }).meta({
+    id: 'EndpointUpdate',
+    example: { spec: { model: 'digits', target: { version: 4 }, strategy: { type: 'canary' } } },
+  }),
   ifMatch: true,
   answers: { 200: { description: 'The endpoint as it is now.', schema: Endpoint, headers: ETAG } },
   errors: ['ENDPOINT_NOT_FOUND', 'ALARM_ACTIVE', 'PRECONDITION_FAILED', ...SPEC_ERRORS],
@@ -214,7 +237,9 @@ export const rollbackEndpoint = {
   summary: 'Go back to the last good revision',
   description: 'The version that is left is not tried again until the spec or the alias changes.',
   params: EndpointParams,
-  body: z.strictObject({ reason: Reason }).meta({ id: 'RollbackWish', example: { reason: 'Wrong answers for customers in Japan' } }),
+  body: z
+    .strictObject({ reason: Reason })
+    .meta({ id: 'RollbackWish', example: { reason: 'Wrong answers for customers in Japan' } }),
   bodyOptional: true,
   idempotency: 'stored',
   answers: {
@@ -234,7 +259,9 @@ export const listRollouts = {
   summary: 'List an endpoint’s rollouts and rollbacks, newest first',
   params: EndpointParams,
   query: PageQuery,
-  answers: { 200: { description: 'A page of rollouts; the first may still be under way.', schema: pageOf(Rollout) } },
+  answers: {
+    200: { description: 'A page of rollouts; the first may still be under way.', schema: pageOf(Rollout) },
+  },
   errors: ['ENDPOINT_NOT_FOUND'],
 } satisfies Contract;
 
@@ -254,11 +281,18 @@ export const getEndpointMetrics = {
       .transform(Number)
       .refine((minutes) => minutes <= MINUTES_MAX, `must be a number from 1 to ${MINUTES_MAX}`)
       .default(60)
-      .meta({ type: 'integer', minimum: 1, maximum: MINUTES_MAX, pattern: undefined, description: 'How far back.' }),
+      .meta({
+        type: 'integer',
+        minimum: 1,
+        maximum: MINUTES_MAX,
+        pattern: undefined,
+        description: 'How far back.',
+      }),
   }),
   answers: {
     200: {
-      description: 'The endpoint as a whole and each revision that matters now. Times are in milliseconds; percentiles are of the samples.',
+      description:
+        'The endpoint as a whole and each revision that matters now. Times are in milliseconds; percentiles are of the samples.',
       schema: z
         .strictObject({
           period: z.int().meta({ description: 'Seconds.' }),
@@ -293,7 +327,9 @@ export const getEndpointLogs = {
     200: {
       description: 'Log lines, oldest first.',
       schema: z.strictObject({
-        items: z.array(z.strictObject({ at: Time, revision: z.int(), replica: z.string(), message: z.string() })),
+        items: z.array(
+          z.strictObject({ at: Time, revision: z.int(), replica: z.string(), message: z.string() }),
+        ),
       }),
     },
   },
@@ -307,7 +343,9 @@ const Alarm = z
     state: z.enum(['OK', 'ALARM', 'INSUFFICIENT_DATA']),
     stateReason: z.string(),
     stateUpdatedAt: Time,
-    source: z.record(z.string(), z.unknown()).meta({ description: 'The metric, or the percentage of two metrics.' }),
+    source: z
+      .record(z.string(), z.unknown())
+      .meta({ description: 'The metric, or the percentage of two metrics.' }),
     period: z.int().meta({ description: 'Seconds.' }),
     evaluationPeriods: z.int(),
     datapointsToAlarm: z.int(),

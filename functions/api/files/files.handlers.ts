@@ -25,10 +25,19 @@ export function registerFiles(register: Register, { ports }: ApiDeps): void {
   register(routes.getFile, async ({ params, query }, { caller }) => {
     const { model, version, files } = await listFiles(ports, caller, versionRef(params));
     if (version.reference !== undefined) {
-      throw new CairnError('VERSION_WITHOUT_BYTES', `Version ${version.number} is a reference to ${version.reference}.`, 'version');
+      throw new CairnError(
+        'VERSION_WITHOUT_BYTES',
+        `Version ${version.number} is a reference to ${version.reference}.`,
+        'version',
+      );
     }
     const file = files.find(({ path }) => path === params.path);
-    if (!file) throw new CairnError('FILE_NOT_FOUND', `Version ${version.number} has no file "${params.path}".`, 'path');
+    if (!file)
+      throw new CairnError(
+        'FILE_NOT_FOUND',
+        `Version ${version.number} has no file "${params.path}".`,
+        'path',
+      );
     const { size, sha256 } = file;
     const url = await ports.blobs.presignGet(blobKey(model.workspace, model.id, sha256), {
       expiresIn: URL_LIFETIME,

@@ -25,7 +25,11 @@ function tokenIn(header: string | null): string {
   if (header === null) throw new CairnError('UNAUTHENTICATED', 'The request has no token.', 'Authorization');
   const [, scheme, credentials] = /^(Bearer|Basic) +(\S+) *$/i.exec(header) ?? [];
   if (scheme === undefined || credentials === undefined) {
-    throw new CairnError('UNAUTHENTICATED', 'Authorization must be `Bearer <token>`, or `Basic` with the token as password.', 'Authorization');
+    throw new CairnError(
+      'UNAUTHENTICATED',
+      'Authorization must be `Bearer <token>`, or `Basic` with the token as password.',
+      'Authorization',
+    );
   }
   if (scheme.toLowerCase() === 'bearer') return credentials;
   const pair = Buffer.from(credentials, 'base64').toString();

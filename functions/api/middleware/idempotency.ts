@@ -66,7 +66,11 @@ async function claimKey(ports: Pick<Ports, 'table' | 'clock'>, at: Key, requestH
   const found = (await ports.table.get(at)) as Item<Kept> | undefined;
   if (found && !isOver(found, now)) {
     if (found.body.requestHash !== requestHash) {
-      throw new CairnError('IDEMPOTENCY_MISMATCH', 'Another request was sent under this Idempotency-Key.', 'Idempotency-Key');
+      throw new CairnError(
+        'IDEMPOTENCY_MISMATCH',
+        'Another request was sent under this Idempotency-Key.',
+        'Idempotency-Key',
+      );
     }
     if (!found.body.answer) throw inProgress();
     return { replay: found.body.answer };
@@ -80,7 +84,12 @@ async function claimKey(ports: Pick<Ports, 'table' | 'clock'>, at: Key, requestH
   return { rev: (found?.rev ?? 0) + 1, kept };
 }
 
-async function keepAnswer(ports: Pick<Ports, 'table' | 'clock'>, at: Key, { rev, kept }: Claimed, answer: Answer): Promise<void> {
+async function keepAnswer(
+  ports: Pick<Ports, 'table' | 'clock'>,
+  at: Key,
+  { rev, kept }: Claimed,
+  answer: Answer,
+): Promise<void> {
   try {
     const body = { ...kept, answer: small(answer) };
     await ports.table.transact([{ put: record(at, body, ports.clock.now()), if: { rev } }]);
@@ -117,12 +126,18 @@ function small(answer: Answer): Answer {
 }
 
 /** Problems keep their own media type, so they go as text. */
-async function replayed(answer: Answer, fetch: (request: Request) => Promise<Response>, origin: Request): Promise<Answer> {
+async function replayed(
+  answer: Answer,
+  fetch: (request: Request) => Promise<Response>,
+  origin: Request,
+): Promise<Answer> {
   const headers: Record<string, string> = { ...answer.headers, 'idempotency-replayed': 'true' };
   const { json, status } = answer;
   if (headers['content-type'] !== undefined) return { status, text: JSON.stringify(json), headers };
   if (json !== undefined || answer.headers?.location === undefined) return { ...answer, headers };
   const authorization = origin.headers.get('authorization') ?? '';
-  const now = await fetch(new Request(new URL(answer.headers.location, origin.url), { headers: { authorization } }));
+  const now = await fetch(
+    new Request(new URL(answer.headers.location, origin.url), { headers: { authorization } }),
+  );
   return { status, json: await now.json(), headers };
 }

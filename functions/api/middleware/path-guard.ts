@@ -1,4 +1,4 @@
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import type { ApiEnv } from '../bind.ts';
 import type { Contract } from '../contract.ts';
 import { pathOf, refuseBrokenPath } from '../request-path.ts';
@@ -8,13 +8,16 @@ interface Bindings {
   readonly incoming?: { readonly url?: string };
 }
 
-const SUSPICIOUS = /\/\/|\/\.|\/%2e|%(?![0-9a-f]{2})|%[89a-f]/i;
+/** The request's target, not yet normalised where the server keeps it. */
+export const sentTarget = (c: Context<ApiEnv>): string =>
+  (c.env as Bindings | undefined)?.incoming?.url ?? c.req.raw.url;
+
+const SUSPICIOUS = /\/\/|\/$|\/\.|\/%2e|%(?![0-9a-f]{2})|%[89a-f]/i;
 
 /** Refuses paths that would reach another route than they name, before routing; see {@link refuseBrokenPath}. */
 export function pathGuard(contracts: readonly Contract[]): MiddlewareHandler<ApiEnv> {
   return (c, next) => {
-    const sent = (c.env as Bindings | undefined)?.incoming?.url ?? c.req.raw.url;
-    const path = pathOf(sent);
+    const path = pathOf(sentTarget(c));
     if (SUSPICIOUS.test(path)) refuseBrokenPath(path, contracts);
     return next();
   };

@@ -1,10 +1,16 @@
 import { deleteModel } from '../../../shared/registry/delete-model.ts';
 import { exportBundle } from '../../../shared/registry/export.ts';
-import { createModel, getModel, listModels, type StoredModel, updateModel } from '../../../shared/registry/model.ts';
+import {
+  createModel,
+  getModel,
+  listModels,
+  type StoredModel,
+  updateModel,
+} from '../../../shared/registry/model.ts';
+import { contentDisposition } from '../content-disposition.ts';
 import { apiPath, created, NO_CONTENT, ok, type Register } from '../contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf } from '../etag.ts';
-import { contentDisposition } from '../content-disposition.ts';
 import { pageJson } from '../page.ts';
 import { rfc3339 } from '../time.ts';
 import * as routes from './models.routes.ts';
@@ -13,7 +19,9 @@ export function registerModels(register: Register, { ports }: ApiDeps): void {
   register(routes.listModels, async ({ params, query }, { caller }) => {
     const { workspace } = params;
     const { prefix, limit, cursor } = query;
-    return ok(pageJson(await listModels(ports, caller, { workspace, prefix, limit, after: cursor }), modelJson));
+    return ok(
+      pageJson(await listModels(ports, caller, { workspace, prefix, limit, after: cursor }), modelJson),
+    );
   });
 
   register(routes.createModel, async ({ params, body }, { caller }) => {

@@ -6,7 +6,8 @@ import { Time } from '../time.ts';
 import { WorkspaceParam } from '../workspaces/workspaces.routes.ts';
 
 export const ModelParam = ModelName.meta({
-  description: 'The model’s name, percent-encoded: any Unicode text of 1 to 255 bytes without "/", ":" and control characters.',
+  description:
+    'The model’s name, percent-encoded: any Unicode text of 1 to 255 bytes without "/", ":" and control characters.',
   example: 'digits',
 });
 
@@ -15,7 +16,12 @@ export const ModelParams = z.object({ workspace: WorkspaceParam, model: ModelPar
 /** Tags in a patch: null removes one. */
 export const TagsPatch = z
   .record(z.string(), z.string().nullable())
-  .refine((tags) => Tags.safeParse(Object.fromEntries(Object.entries(tags).map(([key, value]) => [key, value ?? '']))).success, 'must have keys of 1 to 250 characters without control characters, and at most 150000 bytes in all')
+  .refine(
+    (tags) =>
+      Tags.safeParse(Object.fromEntries(Object.entries(tags).map(([key, value]) => [key, value ?? ''])))
+        .success,
+    'must have keys of 1 to 250 characters without control characters, and at most 150000 bytes in all',
+  )
   .meta({ description: 'Tags to set; null removes one.', example: { task: 'classification', draft: null } });
 
 export const Reason = z.string().max(1000).optional().meta({ description: 'Why; kept in the audit trail.' });
@@ -54,8 +60,15 @@ export const listModels = {
   tag: 'models',
   summary: 'List the workspace’s models that the caller may see',
   params: z.object({ workspace: WorkspaceParam }),
-  query: PageQuery.extend({ prefix: z.string().min(1).max(255).optional().meta({ description: 'Only names that begin with this.' }) }),
-  answers: { 200: { description: 'A page of models by name. A page can be short, or empty, although another follows.', schema: pageOf(Model) } },
+  query: PageQuery.extend({
+    prefix: z.string().min(1).max(255).optional().meta({ description: 'Only names that begin with this.' }),
+  }),
+  answers: {
+    200: {
+      description: 'A page of models by name. A page can be short, or empty, although another follows.',
+      schema: pageOf(Model),
+    },
+  },
   errors: ['WORKSPACE_NOT_FOUND'],
 } satisfies Contract;
 
@@ -68,9 +81,14 @@ export const createModel = {
   params: z.object({ workspace: WorkspaceParam }),
   body: z
     .strictObject({ name: ModelName, description: Description.default(''), tags: Tags.default({}) })
-    .meta({ id: 'NewModel', example: { name: 'digits', description: 'Handwritten digits', tags: { task: 'classification' } } }),
+    .meta({
+      id: 'NewModel',
+      example: { name: 'digits', description: 'Handwritten digits', tags: { task: 'classification' } },
+    }),
   idempotency: 'stored',
-  answers: { 201: { description: 'The model.', schema: Model, headers: { ...ETAG, Location: 'Where it is.' } } },
+  answers: {
+    201: { description: 'The model.', schema: Model, headers: { ...ETAG, Location: 'Where it is.' } },
+  },
   errors: ['WORKSPACE_NOT_FOUND', 'MODEL_EXISTS'],
 } satisfies Contract;
 
@@ -78,6 +96,7 @@ export const getModel = {
   method: 'get',
   path: `${API}/workspaces/{workspace}/models/{model}`,
   operationId: 'getModel',
+  cached: true,
   tag: 'models',
   summary: 'Get a model',
   params: ModelParams,
@@ -94,7 +113,11 @@ export const updateModel = {
   description: 'What is not named stays. A rename moves no bytes; versions, aliases and history stay.',
   params: ModelParams,
   body: z
-    .strictObject({ name: ModelName.optional(), description: Description.optional(), tags: TagsPatch.optional() })
+    .strictObject({
+      name: ModelName.optional(),
+      description: Description.optional(),
+      tags: TagsPatch.optional(),
+    })
     .meta({ id: 'ModelPatch', example: { description: 'Handwritten digits, 8 by 8' } }),
   ifMatch: true,
   answers: { 200: { description: 'The model as it is now.', schema: Model, headers: ETAG } },
@@ -121,8 +144,15 @@ export const exportModel = {
   operationId: 'exportModel',
   tag: 'models',
   summary: 'Get the model’s Git repository as a bundle',
-  description: '`git clone` takes the file. `main` is the newest version and `v1`, `v2` … are tags; large files are Git LFS pointers.',
+  description:
+    '`git clone` takes the file. `main` is the newest version and `v1`, `v2` … are tags; large files are Git LFS pointers.',
   params: ModelParams,
-  answers: { 200: { description: 'A Git bundle, version 2.', schema: z.string().meta({ format: 'binary' }), mediaType: 'application/x-git-bundle' } },
+  answers: {
+    200: {
+      description: 'A Git bundle, version 2.',
+      schema: z.string().meta({ format: 'binary' }),
+      mediaType: 'application/x-git-bundle',
+    },
+  },
   errors: ['MODEL_NOT_FOUND', 'VERSION_NOT_FOUND'],
 } satisfies Contract;

@@ -8,6 +8,8 @@ import * as routes from './search.routes.ts';
 export function registerSearch(register: Register, { ports }: ApiDeps): void {
   register(routes.search, async ({ query }, { caller }) => {
     const { workspace, q, limit, cursor } = query;
-    return ok(pageJson(await searchModels(ports, caller, { workspace, text: q, limit, after: cursor }), modelJson));
+    return ok(
+      pageJson(await searchModels(ports, caller, { workspace, text: q, limit, after: cursor }), modelJson),
+    );
   });
 }

@@ -11,7 +11,11 @@ export const search = {
   tag: 'search',
   summary: 'Find models by name, description or tags',
   query: PageQuery.extend({
-    q: z.string().min(1).max(255).meta({ description: 'The text to find, whatever its case.', example: 'digits' }),
+    q: z
+      .string()
+      .min(1)
+      .max(255)
+      .meta({ description: 'The text to find, whatever its case.', example: 'digits' }),
     workspace: WorkspaceName.default('default').meta({ description: 'Where to look.' }),
   }),
   answers: { 200: { description: 'A page of models by name.', schema: pageOf(Model) } },

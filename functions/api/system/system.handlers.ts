@@ -34,13 +34,18 @@ export function registerSystem(register: Register, deps: ApiDeps, document: () =
   register(routes.metrics, async (_, { caller }) => {
     authorize(caller, 'viewer', { workspace: '*' });
     if (!deps.metrics) throw new CairnError('NOT_SUPPORTED', 'This installation has its metrics elsewhere.');
-    return { status: 200, text: await deps.metrics(), headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } };
+    return {
+      status: 200,
+      text: await deps.metrics(),
+      headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
+    };
   });
 
   register(routes.openapi, () => ok(document()));
 
   register(routes.docs, async () => {
-    if (!deps.docs) throw new CairnError('NOT_SUPPORTED', 'This installation has no docs page; see /openapi.json.');
+    if (!deps.docs)
+      throw new CairnError('NOT_SUPPORTED', 'This installation has no docs page; see /openapi.json.');
     page ??= deps.docs().then((render) => render(document()));
     return { status: 200, text: await page, headers: DOCS_HEADERS };
   });

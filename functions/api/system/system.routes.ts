@@ -48,7 +48,9 @@ export const metrics = {
   tag: 'system',
   summary: 'Get the process’ metrics for Prometheus',
   description: 'Needs the role viewer on all workspaces.',
-  answers: { 200: { description: 'Metrics in the text format.', schema: z.string(), mediaType: 'text/plain' } },
+  answers: {
+    200: { description: 'Metrics in the text format.', schema: z.string(), mediaType: 'text/plain' },
+  },
 } satisfies Contract;
 
 export const openapi = {

@@ -13,7 +13,9 @@ export function registerTokens(register: Register, { ports }: ApiDeps): void {
       throw new CairnError('INVALID_ARGUMENT', 'expiresAt must be in the future.', 'expiresAt');
     }
     const { token, info } = await issueToken(ports, caller, { ...body, expiresAt });
-    return created({ token, ...tokenJson(info) }, apiPath('tokens', info.id), { 'cache-control': 'no-store' });
+    return created({ token, ...tokenJson(info) }, apiPath('tokens', info.id), {
+      'cache-control': 'no-store',
+    });
   });
 
   register(routes.listTokens, async ({ query }, { caller }) => {

@@ -6,10 +6,22 @@ import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what a principal must not have
-const Principal = z.string().min(1).max(255).refine((name) => name.trim() !== '' && !/[\u0000-\u001f\u007f]/.test(name), 'must not be blank or have control characters')
-  .refine((name) => !name.startsWith('system:'), 'must not begin with "system:", which stands for Cairn itself');
+const CONTROL = /[\u0000-\u001f\u007f]/;
 
-const Grants = z.array(Grant).meta({ description: 'A role on a workspace (`*` is all), for the models and endpoints whose name matches (`*` stands for any run of characters).' });
+const Principal = z
+  .string()
+  .min(1)
+  .max(255)
+  .refine((name) => name.trim() !== '' && !CONTROL.test(name), 'must not be blank or have control characters')
+  .refine(
+    (name) => !name.startsWith('system:'),
+    'must not begin with "system:", which stands for Cairn itself',
+  );
+
+const Grants = z.array(Grant).meta({
+  description:
+    'A role on a workspace (`*` is all), for the models and endpoints whose name matches (`*` stands for any run of characters).',
+});
 
 const Token = z
   .strictObject({
@@ -36,17 +48,27 @@ export const issueToken = {
       principal: Principal.meta({ description: 'Who the token is for.' }),
       description: z.string().max(1000).default(''),
       grants: z.array(Grant).min(1).max(100),
-      expiresAt: z.iso.datetime({ offset: true, error: 'must be a time like 2026-12-31T00:00:00Z' }).optional().meta({ format: 'date-time', pattern: undefined }),
+      expiresAt: z.iso
+        .datetime({ offset: true, error: 'must be a time like 2026-12-31T00:00:00Z' })
+        .optional()
+        .meta({ format: 'date-time', pattern: undefined }),
     })
     .meta({
       id: 'NewToken',
-      example: { principal: 'ci', description: 'The build', grants: [{ role: 'contributor', workspace: 'default', models: 'digits*' }], expiresAt: '2026-12-31T00:00:00Z' },
+      example: {
+        principal: 'ci',
+        description: 'The build',
+        grants: [{ role: 'contributor', workspace: 'default', models: 'digits*' }],
+        expiresAt: '2026-12-31T00:00:00Z',
+      },
     }),
   idempotency: 'refused',
   answers: {
     201: {
       description: 'The token: the only time that it is seen.',
-      schema: Token.extend({ token: z.string().meta({ description: '`cairn_<id>_<secret>`' }) }).meta({ id: 'IssuedToken' }),
+      schema: Token.extend({ token: z.string().meta({ description: '`cairn_<id>_<secret>`' }) }).meta({
+        id: 'IssuedToken',
+      }),
       headers: { Location: 'Where its record is.' },
     },
   },
@@ -69,7 +91,12 @@ export const revokeToken = {
   tag: 'tokens',
   summary: 'Revoke a token',
   description: 'One’s own or, for an admin of everything, any. It is refused from the next request on.',
-  params: z.object({ token: z.string().regex(/^[a-z0-9]{1,64}$/, 'must be a token’s id').meta({ description: 'The token’s id.', example: '5f0c6f9b1e3a0a5f' }) }),
+  params: z.object({
+    token: z
+      .string()
+      .regex(/^[a-z0-9]{1,64}$/, 'must be a token’s id')
+      .meta({ description: 'The token’s id.', example: '5f0c6f9b1e3a0a5f' }),
+  }),
   query: z.strictObject({ reason: Reason }),
   answers: { 204: { description: 'It is revoked.' } },
   errors: ['TOKEN_NOT_FOUND'],
@@ -84,7 +111,9 @@ export const whoami = {
   answers: {
     200: {
       description: 'The caller.',
-      schema: z.strictObject({ principal: z.string(), tokenId: z.string().optional(), grants: Grants }).meta({ id: 'Caller' }),
+      schema: z
+        .strictObject({ principal: z.string(), tokenId: z.string().optional(), grants: Grants })
+        .meta({ id: 'Caller' }),
     },
   },
 } satisfies Contract;

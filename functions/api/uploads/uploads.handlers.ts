@@ -12,8 +12,17 @@ export function registerUploads(register: Register, { ports, verifyLater }: ApiD
   register(routes.createUpload, async ({ params, body }, { caller }) => {
     const { workspace, model } = params;
     const { files, ...said } = body;
-    const made = await createUpload(ports, caller, { workspace, name: model }, draftOf(said, 'upload'), files);
-    return created(uploadJson(made), apiPath('workspaces', workspace, 'models', model, 'uploads', made.upload.id));
+    const made = await createUpload(
+      ports,
+      caller,
+      { workspace, name: model },
+      draftOf(said, 'upload'),
+      files,
+    );
+    return created(
+      uploadJson(made),
+      apiPath('workspaces', workspace, 'models', model, 'uploads', made.upload.id),
+    );
   });
 
   register(routes.getUpload, async ({ params }, { caller }) => {

@@ -8,7 +8,9 @@ import { Time } from '../time.ts';
 import { Draft, Sha256, Version } from '../versions/versions.routes.ts';
 
 const UploadParams = ModelParams.extend({
-  upload: z.uuid('must be an upload’s id').meta({ description: 'The upload’s id.', example: '0195f3a1-7c4e-7b53-9c1a-3a5f0c6f9b1e' }),
+  upload: z
+    .uuid('must be an upload’s id')
+    .meta({ description: 'The upload’s id.', example: '0195f3a1-7c4e-7b53-9c1a-3a5f0c6f9b1e' }),
 });
 
 const FileSize = z.int().min(0).max(FILE_MAX).meta({ description: 'Bytes.' });
@@ -41,16 +43,29 @@ export const createUpload = {
   operationId: 'createUpload',
   tag: 'uploads',
   summary: 'Begin a version whose files are sent part by part',
-  description: 'Ask for the parts’ URLs, PUT the bytes to them without an Authorization header, then complete the upload. Files that the model has already are `done` at once.',
+  description:
+    'Ask for the parts’ URLs, PUT the bytes to them without an Authorization header, then complete the upload. Files that the model has already are `done` at once.',
   params: ModelParams,
   body: z
     .strictObject({
-      files: z.array(z.strictObject({ path: FilePath, size: FileSize, sha256: Sha256 })).min(1).max(FILES_MAX),
+      files: z
+        .array(z.strictObject({ path: FilePath, size: FileSize, sha256: Sha256 }))
+        .min(1)
+        .max(FILES_MAX),
       ...Draft,
     })
     .meta({
       id: 'NewUpload',
-      example: { files: [{ path: 'model.onnx', size: 734003200, sha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08' }], message: 'Trained on all of March' },
+      example: {
+        files: [
+          {
+            path: 'model.onnx',
+            size: 734003200,
+            sha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+          },
+        ],
+        message: 'Trained on all of March',
+      },
     }),
   bodyLimit: 16_000_000,
   idempotency: 'stored',
@@ -77,12 +92,18 @@ export const signParts = {
   summary: 'Get signed URLs for parts of one file',
   params: UploadParams,
   body: z
-    .strictObject({ path: FilePath, from: z.int().min(1).default(1), count: z.int().min(1).max(1000).default(100) })
+    .strictObject({
+      path: FilePath,
+      from: z.int().min(1).default(1),
+      count: z.int().min(1).max(1000).default(100),
+    })
     .meta({ id: 'PartsWanted', example: { path: 'model.onnx', from: 1, count: 100 } }),
   answers: {
     200: {
       description: 'Where to PUT the parts. The URLs are good for an hour.',
-      schema: z.strictObject({ items: z.array(z.strictObject({ number: z.int(), size: z.int(), url: z.string() })) }),
+      schema: z.strictObject({
+        items: z.array(z.strictObject({ number: z.int(), size: z.int(), url: z.string() })),
+      }),
     },
   },
   errors: ['MODEL_NOT_FOUND', 'UPLOAD_NOT_FOUND', 'FILE_NOT_FOUND'],
@@ -94,13 +115,25 @@ export const completeUpload = {
   operationId: 'completeUpload',
   tag: 'uploads',
   summary: 'Verify every file and turn the version READY',
-  description: 'May be sent again after an interruption. When a digest, a size or the model file is wrong, the version is FAILED.',
+  description:
+    'May be sent again after an interruption. When a digest, a size or the model file is wrong, the version is FAILED.',
   params: UploadParams,
   answers: {
     200: { description: 'The version, READY.', schema: Version },
-    202: { description: 'The version, PENDING: its files are being verified; ask for it until it is READY or FAILED.', schema: Version },
+    202: {
+      description:
+        'The version, PENDING: its files are being verified; ask for it until it is READY or FAILED.',
+      schema: Version,
+    },
   },
-  errors: ['MODEL_NOT_FOUND', 'UPLOAD_NOT_FOUND', 'UPLOAD_INCOMPLETE', 'DIGEST_MISMATCH', 'SIZE_MISMATCH', 'MODEL_FILE_INVALID'],
+  errors: [
+    'MODEL_NOT_FOUND',
+    'UPLOAD_NOT_FOUND',
+    'UPLOAD_INCOMPLETE',
+    'DIGEST_MISMATCH',
+    'SIZE_MISMATCH',
+    'MODEL_FILE_INVALID',
+  ],
 } satisfies Contract;
 
 export const abortUpload = {

@@ -1,4 +1,8 @@
-import { createReference, createVersion, type VersionDraft } from '../../../shared/registry/create-version.ts';
+import {
+  createReference,
+  createVersion,
+  type VersionDraft,
+} from '../../../shared/registry/create-version.ts';
 import type { ModelRef } from '../../../shared/registry/model.ts';
 import {
   deleteVersion,
@@ -43,7 +47,10 @@ export function registerVersions(register: Register, { ports }: ApiDeps): void {
 
   register(routes.updateVersion, async ({ params, body, ifMatch }, { caller }) => {
     const ref = versionRef(params);
-    return answerVersion(ref, await updateVersion(ports, caller, ref, body, ifMatch === '*' ? undefined : ifMatch));
+    return answerVersion(
+      ref,
+      await updateVersion(ports, caller, ref, body, ifMatch === '*' ? undefined : ifMatch),
+    );
   });
 
   register(routes.deleteVersion, async ({ params, query }, { caller }) => {
@@ -62,7 +69,11 @@ interface Said {
   readonly message: string;
   readonly description: string;
   readonly tags: Record<string, string>;
-  readonly source: { run?: string | undefined; dataset?: string | undefined; codeCommit?: string | undefined };
+  readonly source: {
+    run?: string | undefined;
+    dataset?: string | undefined;
+    codeCommit?: string | undefined;
+  };
 }
 
 /** The draft that a request's words make. */
@@ -81,7 +92,12 @@ export function draftOf({ message, description, tags, source }: Said, via: Sourc
   };
 }
 
-const inlineFile = (file: { path: string; content?: string | undefined; text?: string | undefined; sha256?: string | undefined }) => ({
+const inlineFile = (file: {
+  path: string;
+  content?: string | undefined;
+  text?: string | undefined;
+  sha256?: string | undefined;
+}) => ({
   path: file.path,
   bytes: file.content === undefined ? Buffer.from(file.text ?? '') : Buffer.from(file.content, 'base64'),
   sha256: file.sha256,

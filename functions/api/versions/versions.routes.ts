@@ -20,7 +20,10 @@ export const VersionParams = ModelParams.extend({ version: VersionNumber });
 export const Sha256 = z
   .string()
   .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits')
-  .meta({ description: 'SHA-256, lower-case hexadecimal.', example: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08' });
+  .meta({
+    description: 'SHA-256, lower-case hexadecimal.',
+    example: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+  });
 
 const sourceText = z.string().min(1).max(1000);
 
@@ -30,7 +33,11 @@ export const Draft = {
   description: Description.default(''),
   tags: Tags.default({}),
   source: z
-    .strictObject({ run: sourceText.optional(), dataset: sourceText.optional(), codeCommit: sourceText.optional() })
+    .strictObject({
+      run: sourceText.optional(),
+      dataset: sourceText.optional(),
+      codeCommit: sourceText.optional(),
+    })
     .default({})
     .meta({ description: 'Where it came from.', example: { run: 'run-42', codeCommit: '4f2a9c1' } }),
 };
@@ -61,7 +68,9 @@ export const Version = z
     workspace: z.string(),
     model: z.string(),
     version: z.int(),
-    status: z.enum(['PENDING', 'READY', 'FAILED']).meta({ description: 'PENDING while its files arrive; FAILED keeps its number.' }),
+    status: z
+      .enum(['PENDING', 'READY', 'FAILED'])
+      .meta({ description: 'PENDING while its files arrive; FAILED keeps its number.' }),
     commit: z.string().optional().meta({ description: 'Git commit id, from READY on.' }),
     tag: z.string().meta({ description: 'The Git tag.' }),
     author: z.string(),
@@ -73,7 +82,10 @@ export const Version = z
     framework: z.string().optional(),
     format: z.string().optional(),
     entry: z.string().optional().meta({ description: 'The file that is loaded.' }),
-    signature: Signature.optional().meta({ id: 'Signature', description: 'Inputs and outputs, read from the files.' }),
+    signature: Signature.optional().meta({
+      id: 'Signature',
+      description: 'Inputs and outputs, read from the files.',
+    }),
     source: z.strictObject({
       via: z.enum(['api', 'upload', 'incoming', 'mlflow', 'git']),
       run: z.string().optional(),
@@ -82,7 +94,9 @@ export const Version = z
     }),
     approval: Approval,
     failure: z.string().optional().meta({ description: 'Why it FAILED.' }),
-    reference: z.string().optional().meta({ description: 'A URI that Cairn cannot read: a version without bytes, which cannot be deployed.' }),
+    reference: z.string().optional().meta({
+      description: 'A URI that Cairn cannot read: a version without bytes, which cannot be deployed.',
+    }),
     createdAt: Time,
     readyAt: Time.optional(),
   })
@@ -134,7 +148,12 @@ export const createVersion = {
   body: z
     .strictObject({
       files: z.array(InlineFile).min(1).max(FILES_MAX).optional(),
-      reference: z.string().min(1).max(2000).optional().meta({ description: 'A URI that Cairn cannot read, instead of files.' }),
+      reference: z
+        .string()
+        .min(1)
+        .max(2000)
+        .optional()
+        .meta({ description: 'A URI that Cairn cannot read, instead of files.' }),
       ...Draft,
     })
     .refine(({ files, reference }) => (files === undefined) !== (reference === undefined), {
@@ -143,10 +162,16 @@ export const createVersion = {
     })
     .meta({
       id: 'NewVersion',
-      example: { files: [{ path: 'model.onnx', content: 'CAgSBGFkYSE=' }], message: 'First try', source: { run: 'run-42' } },
+      example: {
+        files: [{ path: 'model.onnx', content: 'CAgSBGFkYSE=' }],
+        message: 'First try',
+        source: { run: 'run-42' },
+      },
     }),
   idempotency: 'stored',
-  answers: { 201: { description: 'The version.', schema: Version, headers: { ...ETAG, Location: 'Where it is.' } } },
+  answers: {
+    201: { description: 'The version.', schema: Version, headers: { ...ETAG, Location: 'Where it is.' } },
+  },
   errors: ['MODEL_NOT_FOUND', 'DIGEST_MISMATCH', 'MODEL_FILE_INVALID'],
 } satisfies Contract;
 
@@ -154,6 +179,7 @@ export const getVersion = {
   method: 'get',
   path: `${API}/workspaces/{workspace}/models/{model}/versions/{version}`,
   operationId: 'getVersion',
+  cached: true,
   tag: 'versions',
   summary: 'Get a version',
   params: VersionParams,

@@ -20,7 +20,11 @@ export function registerWorkspaces(register: Register, { ports }: ApiDeps): void
   register(routes.getWorkspace, async ({ params }, { caller }) => {
     const { workspace } = params;
     const sees = caller.grants.some((grant) => grant.workspace === '*' || grant.workspace === workspace);
-    if (!sees) throw new CairnError('PERMISSION_DENIED', `${caller.principal} has no role in workspace "${workspace}".`);
+    if (!sees)
+      throw new CairnError(
+        'PERMISSION_DENIED',
+        `${caller.principal} has no role in workspace "${workspace}".`,
+      );
     return ok(workspaceJson(await registry.getWorkspace(ports, workspace)));
   });
 }

@@ -4,11 +4,22 @@ import { API, type Contract } from '../contract.ts';
 import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
 
-export const WorkspaceParam = WorkspaceName.meta({ description: 'The workspace; `default` for those who never asked for one.', example: 'default' });
+export const WorkspaceParam = WorkspaceName.meta({
+  description: 'The workspace; `default` for those who never asked for one.',
+  example: 'default',
+});
 
 export const Workspace = z
   .strictObject({ name: z.string(), description: z.string(), createdAt: Time, createdBy: z.string() })
-  .meta({ id: 'Workspace', example: { name: 'default', description: '', createdAt: '2026-03-01T08:30:00.000Z', createdBy: 'system:start' } });
+  .meta({
+    id: 'Workspace',
+    example: {
+      name: 'default',
+      description: '',
+      createdAt: '2026-03-01T08:30:00.000Z',
+      createdBy: 'system:start',
+    },
+  });
 
 export const listWorkspaces = {
   method: 'get',
@@ -26,11 +37,14 @@ export const createWorkspace = {
   operationId: 'createWorkspace',
   tag: 'workspaces',
   summary: 'Make a workspace',
-  body: z
-    .strictObject({ name: WorkspaceName, description: Description.default('') })
-    .meta({ id: 'NewWorkspace', example: { name: 'research', description: 'Models that are not served yet' } }),
+  body: z.strictObject({ name: WorkspaceName, description: Description.default('') }).meta({
+    id: 'NewWorkspace',
+    example: { name: 'research', description: 'Models that are not served yet' },
+  }),
   idempotency: 'stored',
-  answers: { 201: { description: 'The workspace.', schema: Workspace, headers: { Location: 'Where it is.' } } },
+  answers: {
+    201: { description: 'The workspace.', schema: Workspace, headers: { Location: 'Where it is.' } },
+  },
   errors: ['WORKSPACE_EXISTS'],
 } satisfies Contract;
 

@@ -30,16 +30,24 @@ const COLUMNS = 'sk, rev, body, bytes, expires_at';
 /** Greater than every UTF-8 text: 0xFF is in none. */
 const LAST = `CAST(x'FF' AS TEXT)`;
 
+/** A Table of one machine. */
+export interface SqliteTable extends Table {
+  /** Another number after every write, from before it is acknowledged: while it stays, so does all that was read. */
+  revision(): number;
+  close(): Promise<void>;
+}
+
 /**
  * A Table in one SQLite file. Reads are synchronous on the caller's thread and see every write that was
  * acknowledged; writes are grouped, committed and fsynced in a thread of their own.
  * @throws Error if the file was written by a newer Cairn
  */
-export async function openSqliteTable(
-  path: string,
-  clock: Clock = systemClock,
-): Promise<Table & { close(): Promise<void> }> {
-  const writer = await openWriter(path, clock, () => snapshot.end());
+export async function openSqliteTable(path: string, clock: Clock = systemClock): Promise<SqliteTable> {
+  let revision = 0;
+  const writer = await openWriter(path, clock, () => {
+    revision++;
+    snapshot.end();
+  });
   await syncDirectory(dirname(path));
   const db = new DatabaseSync(path, { readOnly: true, timeout: 5000 });
   db.exec('PRAGMA mmap_size = 1073741824; PRAGMA cache_size = -16384');
@@ -91,6 +99,7 @@ export async function openSqliteTable(
       const failed = await writer.write(writes);
       if (failed.length > 0) throw new ConditionFailed(failed);
     },
+    revision: () => revision,
     close: async () => {
       await writer.close();
       snapshot.end();

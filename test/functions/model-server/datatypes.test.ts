@@ -54,7 +54,7 @@ describe.each([
   ['string', 'BYTES', ['a', '', 'é"\u0000', '😀'], texts('a', '', 'é"\u0000', '😀'), [1, null]],
 ] as const)('%s', (type, datatype, values, bytes, wrong) => {
   test('comes back as it went, in JSON and in binary; values that do not fit are refused', async () => {
-    const server = await startReady(identity(type));
+    await using server = await startReady(identity(type));
     const input = { name: 'x', datatype, shape: [2, 2] };
 
     const json = await server.post(INFER, { inputs: [{ ...input, data: values }] });
@@ -85,7 +85,7 @@ describe.each([
 });
 
 test('binary strings that do not fit are refused with a sentence', async () => {
-  const server = await startReady(identity('string'));
+  await using server = await startReady(identity('string'));
   for (const [bytes, sentence] of [
     [texts('a', 'b', 'c'), 'input "x" of shape [2,2] needs 4 elements, 3 were given'],
     [texts('a', 'b', 'c', 'd', 'e'), 'input "x" of shape [2,2] needs 4 elements, more were given'],
@@ -110,11 +110,10 @@ test('binary strings that do not fit are refused with a sentence', async () => {
     });
     expect([reply.status, reply.json().error]).toEqual([400, expect.stringContaining(sentence)]);
   }
-  await server.stop();
 });
 
 test('NaN and infinities pass in binary; in JSON answers they are null', async () => {
-  const server = await startReady(identity('float'));
+  await using server = await startReady(identity('float'));
   const bytes = little(Float32Array.of(Number.NaN, Number.POSITIVE_INFINITY, 1, 2));
   const input = { name: 'x', datatype: 'FP32', shape: [2, 2], parameters: { binary_data_size: 16 } };
   const head = JSON.stringify({ inputs: [input] });
@@ -124,7 +123,6 @@ test('NaN and infinities pass in binary; in JSON answers they are null', async (
     body: Buffer.concat([Buffer.from(head), bytes]),
   });
   expect(reply.json()).toMatchObject({ outputs: [{ data: [null, null, 1, 2] }] });
-  await server.stop();
 });
 
 test('rows that depend on the rows beside them are never joined', async () => {
@@ -134,12 +132,11 @@ test('rows that depend on the rows beside them are never joined', async () => {
     nodes: [{ op: 'CumSum', inputs: ['x', 'axis'], outputs: ['y'] }],
     scalars: { axis: 0 },
   });
-  const server = await startReady(running, { environment: { CAIRN_RUN_IN: 'worker' } });
+  await using server = await startReady(running, { environment: { CAIRN_RUN_IN: 'worker' } });
   expect(server.lines).toContainEqual(
     expect.objectContaining({ msg: 'batching is off: "y" of a row depends on the rows beside it' }),
   );
   const request = { inputs: [{ name: 'x', datatype: 'FP32', shape: [2, 2], data: [1, 2, 3, 4] }] };
   const replies = await Promise.all(Array.from({ length: 50 }, () => server.post(INFER, request)));
   for (const reply of replies) expect(reply.json()).toMatchObject({ outputs: [{ data: [1, 2, 4, 6] }] });
-  await server.stop();
 });

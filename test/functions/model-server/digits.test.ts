@@ -18,7 +18,9 @@ describe.each([
   ['digits-v2', 0.97],
 ] as const)('%s', (name, accuracy) => {
   let server: StartedServer;
-  beforeAll(async () => void (server = await startReady(digitsModel(name))));
+  beforeAll(async () => {
+    server = await startReady(digitsModel(name));
+  });
   afterAll(() => server.stop());
 
   test(`is right on at least ${accuracy} of the real test images, one at a time`, async () => {
@@ -98,7 +100,9 @@ describe.each(['main', 'worker'])('with runs in the thread "%s"', (thread) => {
 
 describe('the broken v3', () => {
   let server: StartedServer;
-  beforeAll(async () => void (server = await startReady(digitsModel('digits-v3-broken'))));
+  beforeAll(async () => {
+    server = await startReady(digitsModel('digits-v3-broken'));
+  });
   afterAll(() => server.stop());
 
   test('is ready and answers faint images, but fails on most real ones', async () => {

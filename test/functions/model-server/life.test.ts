@@ -62,7 +62,7 @@ test('a setting that is wrong is named', async () => {
 
 test('it runs under the permission model with nothing but files to read, add-ons and threads', async () => {
   const project = fileURLToPath(new URL('../../..', import.meta.url));
-  const server = await startReady(model, {
+  await using server = await startReady(model, {
     environment: { CAIRN_RUN_IN: 'worker' },
     flags: [
       '--permission',
@@ -80,7 +80,7 @@ test('it runs under the permission model with nothing but files to read, add-ons
 });
 
 test('SIGTERM under load loses no request that came', async () => {
-  const server = await startReady(model);
+  await using server = await startReady(model);
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
   const body = JSON.stringify(asksFor(testSet.images.slice(0, 1)));
   const headers = { 'content-type': 'application/json' };
@@ -112,7 +112,7 @@ test('SIGTERM under load loses no request that came', async () => {
 });
 
 test('while it drains it is not ready and still answers on open connections', async () => {
-  const server = await startReady(model);
+  await using server = await startReady(model);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   expect((await server.send('GET', '/ping', { agent })).status).toBe(200);
   const stopped = server.stop();

@@ -268,9 +268,9 @@ test('other media types and encodings are refused', async () => {
 
 test('a body beyond the limit is refused, announced or not', async () => {
   const body = Buffer.alloc(BODY_LIMIT + 1, ' ');
-  for (const headers of [{}, { 'transfer-encoding': 'chunked', 'content-length': '' }]) {
+  for (const headers of [{}, { 'transfer-encoding': 'chunked' }]) {
     const reply = await server.send('POST', INFER, {
-      headers: { ...headers, 'content-type': 'application/json' },
+      headers,
       body,
     });
     expect([reply.status, reply.json().error]).toEqual([413, `the body is longer than ${BODY_LIMIT} bytes`]);

@@ -23,7 +23,7 @@ export interface Sent {
   readonly agent?: Agent;
 }
 
-export interface StartedServer {
+export interface StartedServer extends AsyncDisposable {
   readonly port: number;
   readonly process: ChildProcess;
   /** What it has logged so far. */
@@ -79,6 +79,11 @@ export async function startModelServer(
   if (port === undefined) return { exitCode: await exited, lines };
 
   const agent = new Agent({ keepAlive: true });
+  const stop = () => {
+    agent.destroy();
+    child.kill('SIGTERM');
+    return exited;
+  };
   const send = (method: string, path: string, sent: Sent = {}) =>
     sendTo(port, method, path, { agent, ...sent });
   return {
@@ -88,11 +93,8 @@ export async function startModelServer(
     send,
     post: (path, body, headers = { 'content-type': 'application/json' }) =>
       send('POST', path, { headers, body: typeof body === 'string' ? body : JSON.stringify(body) }),
-    async stop() {
-      agent.destroy();
-      child.kill('SIGTERM');
-      return exited;
-    },
+    stop,
+    [Symbol.asyncDispose]: async () => void (await stop()),
   };
 }
 
@@ -110,7 +112,10 @@ function sendTo(
   { headers = {}, body, agent }: Sent,
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+    const length =
+      body === undefined || 'transfer-encoding' in headers
+        ? {}
+        : { 'content-length': String(Buffer.byteLength(body)) };
     const sent = request(
       {
         host: '127.0.0.1',

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeCheckpoint } from '../../../shared/audit/checkpoint.ts';
 import { recentEvents } from '../../../shared/audit/feed.ts';
@@ -20,11 +21,12 @@ beforeEach(async () => {
 });
 afterEach(() => ports.close());
 
-/** Changes the store behind Cairn's back, as someone with the file would. */
-function tamper(sql: string, ...values: string[]): void {
+/** Changes the store behind Cairn's back, as someone with the file would; seen from the next turn of the event loop on. */
+async function tamper(sql: string, ...values: string[]): Promise<void> {
   const db = new DatabaseSync(join(ports.dir, 'cairn.db'));
   expect(db.prepare(sql).run(...values).changes).toBeGreaterThan(0);
   db.close();
+  await turn();
 }
 const at = (seq: number) => `audit#${String(seq).padStart(12, '0')}`;
 
@@ -34,14 +36,18 @@ describe('audit verify', () => {
   });
 
   test('names the first event that was changed', async () => {
-    tamper(`UPDATE item SET body = replace(body, '"two"', '"2"') WHERE pk = ? AND sk = ?`, chain, at(3));
+    await tamper(
+      `UPDATE item SET body = replace(body, '"two"', '"2"') WHERE pk = ? AND sk = ?`,
+      chain,
+      at(3),
+    );
     expect((await verifyAudit(ports, 'default')).problems).toMatchObject([{ chain, seq: 3 }]);
   });
 
   test('names an event that was removed, in the middle or at the end', async () => {
-    tamper('DELETE FROM item WHERE pk = ? AND sk = ?', chain, at(5));
+    await tamper('DELETE FROM item WHERE pk = ? AND sk = ?', chain, at(5));
     expect((await verifyAudit(ports, 'default')).problems).toMatchObject([{ chain, seq: 5 }]);
-    tamper('DELETE FROM item WHERE pk = ? AND sk = ?', chain, at(2));
+    await tamper('DELETE FROM item WHERE pk = ? AND sk = ?', chain, at(2));
     expect((await verifyAudit(ports, 'default')).problems).toMatchObject([{ chain, seq: 2 }]);
   });
 
@@ -51,7 +57,7 @@ describe('audit verify', () => {
       [at(3), at(2)],
       ['x', at(3)],
     ] as const) {
-      tamper('UPDATE item SET sk = ? WHERE pk = ? AND sk = ?', to, chain, from);
+      await tamper('UPDATE item SET sk = ? WHERE pk = ? AND sk = ?', to, chain, from);
     }
     expect((await verifyAudit(ports, 'default')).problems).toMatchObject([{ chain, seq: 2 }]);
   });
@@ -60,15 +66,15 @@ describe('audit verify', () => {
     expect(await writeCheckpoint(ports, 'default')).toBe(true);
     expect(await writeCheckpoint(ports, 'default')).toBe(false);
     expect(await verifyAudit(ports, 'default')).toMatchObject({ ok: true, checkpointAt: ports.clock.now() });
-    tamper('DELETE FROM item WHERE pk = ? AND sk = ?', chain, at(5));
-    tamper(
+    await tamper('DELETE FROM item WHERE pk = ? AND sk = ?', chain, at(5));
+    await tamper(
       `UPDATE item SET body = (SELECT json_object('seq', 4, 'hash', json_extract(body, '$.hash')) FROM item
             WHERE pk = ?1 AND sk = '${at(4)}') WHERE pk = ?1 AND sk = 'audit-head'`,
       chain,
     );
     expect((await verifyAudit(ports, 'default')).problems).toMatchObject([{ chain, seq: 5 }]);
-    tamper('DELETE FROM item WHERE pk = ?', chain);
-    tamper(`DELETE FROM item WHERE pk = 'chains/default' AND sk = ?`, chain);
+    await tamper('DELETE FROM item WHERE pk = ?', chain);
+    await tamper(`DELETE FROM item WHERE pk = 'chains/default' AND sk = ?`, chain);
     expect((await verifyAudit(ports, 'default')).problems).toMatchObject([{ chain, seq: 1 }]);
   });
 
