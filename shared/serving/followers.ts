@@ -1,4 +1,5 @@
 import type { DomainEvent } from '../ports/event-bus.ts';
+import { itemsOf } from '../ports/items-of.ts';
 import type { EndpointRef } from '../ports/serving-platform.ts';
 import type { Table } from '../ports/table.ts';
 import { endpointOf, FOLLOWER_PREFIX } from './keys.ts';
@@ -7,21 +8,20 @@ import { endpointOf, FOLLOWER_PREFIX } from './keys.ts';
 export async function endpointsConcerned(table: Table, event: DomainEvent): Promise<EndpointRef[]> {
   const own = endpointOf(event.resource);
   if (own) return [own];
-  const [kind] = event.type.split('.');
-  if (kind !== 'alias' && kind !== 'version') return [];
+  if (!CONCERNING.has(event.type)) return [];
   const refs: EndpointRef[] = [];
-  for (let after: string | undefined; ; ) {
-    const page = await table.query({
-      pk: event.resource,
-      prefix: FOLLOWER_PREFIX,
-      limit: 1000,
-      ...(after === undefined ? {} : { after }),
-    });
-    for (const { sk } of page.items) {
-      const [, workspace = '', endpoint = ''] = sk.split('/');
-      refs.push({ workspace, endpoint });
-    }
-    after = page.items.at(-1)?.sk;
-    if (!page.more) return refs;
+  for await (const { sk } of itemsOf(table, event.resource, FOLLOWER_PREFIX)) {
+    const [, workspace = '', endpoint = ''] = sk.split('/');
+    refs.push({ workspace, endpoint });
   }
+  return refs;
 }
+
+/** What happens to a model that an endpoint may have waited for. */
+const CONCERNING = new Set([
+  'alias.moved',
+  'alias.deleted',
+  'version.approved',
+  'version.rejected',
+  'version.deleted',
+]);

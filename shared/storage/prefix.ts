@@ -4,7 +4,7 @@ export const modelPrefix = (workspace: string, modelId: string) =>
 
 /** The content address of a file's bytes. */
 export const blobKey = (workspace: string, modelId: string, sha256: string) =>
-  `${modelPrefix(workspace, modelId)}blobs/sha256/${sha256.slice(0, 2)}/${sha256}`;
+  `${blobsPrefix(workspace, modelId)}${sha256}`;
 
 export const blobsPrefix = (workspace: string, modelId: string) =>
   `${modelPrefix(workspace, modelId)}blobs/sha256/`;

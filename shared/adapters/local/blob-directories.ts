@@ -35,22 +35,27 @@ export function blobDirectories(root: string) {
   };
 
   /**
-   * Adds an entry by `link`, durably. The directory may be pruned between any two steps: it is made again when the
-   * link finds it gone, and made durable again when somebody else did so.
+   * Adds an entry by `link`, durably; `synced` says that `link` has synced the directory itself. The directory may be
+   * pruned between any two steps: it is made again when the link finds it gone, and made durable again when somebody
+   * else did so.
    */
-  const add = async (directory: string, link: () => Promise<void>): Promise<void> => {
+  const add = async <T>(directory: string, link: () => Promise<T>, { synced = false } = {}): Promise<T> => {
+    const linked = await linkInto(directory, link);
+    if (!synced) await syncDirectory(directory);
+    await ensure(directory);
+    return linked;
+  };
+
+  const linkInto = async <T>(directory: string, link: () => Promise<T>): Promise<T> => {
     for (let attempt = 1; ; attempt++) {
       try {
         await ensure(directory);
-        await link();
-        break;
+        return await link();
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === 10) throw error;
         durable.delete(directory);
       }
     }
-    await syncDirectory(directory);
-    await ensure(directory);
   };
 
   /** Removes the directory and its parents as far as they are empty. */

@@ -13,7 +13,7 @@ import {
   stat,
   unlink,
 } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, relative } from 'node:path';
 import type { Readable } from 'node:stream';
 import {
   BlobError,
@@ -25,11 +25,13 @@ import {
 } from '../../ports/blob-store.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { blobDirectories } from './blob-directories.ts';
+import { replayJournals } from './blob-journal.ts';
 import { blobPath } from './blob-key.ts';
 import { blobKeys } from './blob-listing.ts';
 import { blobUploads } from './blob-uploads.ts';
 import { mismatch, writeFully, writeStream } from './blob-writing.ts';
 import { syncDirectory } from './durable-file.ts';
+import { JOURNALED_MAX, journaledPuts } from './journaled-puts.ts';
 import { urlSigner, type Verified } from './signed-url.ts';
 
 export interface FilesystemBlobStoreOptions {
@@ -71,7 +73,8 @@ const MAX_PAGE = 1000;
 
 /**
  * A BlobStore in a directory: `objects/<key>` are the visible objects, `unfinished/` and `uploads/` what is on its
- * way in. An object's file is complete, durable and read-only before it gets its name, and is never written again.
+ * way in. An object's file is complete, durable and read-only before it gets its name, and is never written again; small
+ * objects named by their digest are durable in `journal/` first (see blob-journal-worker.ts).
  * A key that is also the beginning of another one up to a `/` is refused as INVALID_KEY.
  */
 export async function openFilesystemBlobStore(
@@ -80,13 +83,16 @@ export async function openFilesystemBlobStore(
   const { root, baseUrl, signingKey, clock } = options;
   const objects = `${root}/objects`;
   const unfinished = `${root}/unfinished`;
+  const journals = `${root}/journal`;
   for (const directory of [objects, unfinished, `${root}/uploads`])
     await mkdir(directory, { recursive: true });
   for (const directory of [dirname(root), root]) await syncDirectory(directory);
   const directories = blobDirectories(objects);
   const uploads = blobUploads(`${root}/uploads`, clock);
+  const journaled = journaledPuts({ objects, journals, unfinished });
   const signer = urlSigner(signingKey, baseUrl, clock);
   const digests = new Map<string, string>();
+  await replayJournals(journals, objects, unfinished);
   await removeOld(unfinished, clock);
   await uploads.sweep();
 
@@ -109,6 +115,27 @@ export async function openFilesystemBlobStore(
     }
   };
 
+  /** A small object whose name is its digest. */
+  const putJournaled = async (
+    key: string,
+    bytes: Uint8Array,
+    sha256: string,
+    ifAbsent: boolean,
+  ): Promise<BlobStat> => {
+    requireDigest(key, sha256, createHash('sha256').update(bytes).digest('hex'));
+    const path = pathOf(key);
+    try {
+      if (ifAbsent && (await isThere(path))) throw new BlobError('EXISTS', key);
+      const entry = { path: relative(objects, path), bytes };
+      const numbers = await directories.add(dirname(path), () => journaled.put(entry), { synced: true });
+      const placed = { ...toStat(numbers), sha256 };
+      remember(placed);
+      return placed;
+    } catch (error) {
+      throw writeError(error, key);
+    }
+  };
+
   const put = async (
     key: string,
     bytes: Uint8Array | AsyncIterable<Uint8Array>,
@@ -118,6 +145,9 @@ export async function openFilesystemBlobStore(
     const hash = createHash('sha256');
     if (bytes instanceof Uint8Array) {
       if (size !== undefined && bytes.length !== size) throw mismatch(key, size, String(bytes.length));
+      if (sha256 !== undefined && key.endsWith(`/${sha256}`) && bytes.length <= JOURNALED_MAX) {
+        return putJournaled(key, bytes, sha256, ifAbsent);
+      }
       hash.update(bytes);
     }
     const path = unfinishedPath();
@@ -128,9 +158,7 @@ export async function openFilesystemBlobStore(
         if (bytes instanceof Uint8Array) await writeFully(file, [bytes], 0);
         else await writeStream(file, key, bytes, { position: 0, size, hash });
         const found = hash.digest('hex');
-        if (sha256 !== undefined && found !== sha256) {
-          throw new BlobError('DIGEST_MISMATCH', key, `expected ${sha256}, found ${found}`);
-        }
+        requireDigest(key, sha256, found);
         await file.sync();
         stat = { ...toStat(await file.stat({ bigint: true })), sha256: found };
       } finally {
@@ -221,6 +249,7 @@ export async function openFilesystemBlobStore(
 
     delete: async (key) => {
       const path = pathOf(key);
+      await journaled.settle();
       try {
         await unlink(path);
         await syncDirectory(dirname(path));
@@ -301,8 +330,22 @@ export async function openFilesystemBlobStore(
   };
 }
 
+const isThere = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+function requireDigest(key: string, expected: string | undefined, found: string): void {
+  if (expected === undefined || found === expected) return;
+  throw new BlobError('DIGEST_MISMATCH', key, `expected ${expected}, found ${found}`);
+}
+
 /** A file is never written again, so which file it is tells which bytes they are. */
-function toStat({ size, ino, mtimeNs }: BigIntStats): { size: number; etag: string } {
+function toStat({ size, ino, mtimeNs }: Pick<BigIntStats, 'size' | 'ino' | 'mtimeNs'>): {
+  size: number;
+  etag: string;
+} {
   return { size: Number(size), etag: `${ino.toString(36)}-${size.toString(36)}-${mtimeNs.toString(36)}` };
 }
 

@@ -268,7 +268,8 @@ test('other media types and encodings are refused', async () => {
 
 test('a body beyond the limit is refused, announced or not', async () => {
   const body = Buffer.alloc(BODY_LIMIT + 1, ' ');
-  for (const headers of [{}, { 'transfer-encoding': 'chunked' }]) {
+  const chunked: Record<string, string> = { 'transfer-encoding': 'chunked' };
+  for (const headers of [{}, chunked]) {
     const reply = await server.send('POST', INFER, {
       headers,
       body,
