@@ -4,10 +4,10 @@ import { writeCheckpoint } from '../../shared/audit/checkpoint.ts';
 import { itemsOf } from '../../shared/ports/items-of.ts';
 import type { Ports } from '../../shared/ports/ports.ts';
 import { purgeDeleted } from '../../shared/registry/delete-model.ts';
+import { expireUploads } from '../../shared/registry/end-upload.ts';
 import { modelsPartition, WORKSPACES } from '../../shared/registry/keys.ts';
 import { findModel } from '../../shared/registry/model.ts';
 import { reclaim } from '../../shared/registry/reclaim.ts';
-import { expireUploads } from '../../shared/registry/end-upload.ts';
 
 const CHECKPOINT_MS = 5 * 60_000;
 const CLEAN_UP_MS = 60 * 60_000;

@@ -97,7 +97,7 @@ export function portOf(model: Model, name: unknown): Port {
   );
 }
 
-/** @throws CairnError `INVALID_ARGUMENT` unless the shape fits the input's */
+/** @throws CairnError `INVALID_ARGUMENT` unless the shape fits the input's. Many models fail on no rows at all. */
 export function checkShape(port: Port, shape: unknown): asserts shape is number[] {
   const given = Array.isArray(shape) ? shape : undefined;
   if (!given?.every((size) => Number.isInteger(size) && size >= 0 && size <= MAX_DIMENSION)) {
@@ -106,10 +106,16 @@ export function checkShape(port: Port, shape: unknown): asserts shape is number[
     );
   }
   const expected = port.shape;
-  if (expected === undefined) return;
-  if (given.length === expected.length && expected.every((size, n) => size === -1 || size === given[n]))
-    return;
-  throw bad(`input "${port.name}" has shape ${JSON.stringify(given)}, expected ${JSON.stringify(expected)}`);
+  const fits =
+    expected?.every((size, n) => size === -1 || size === given[n]) && given.length === expected.length;
+  if (expected !== undefined && !fits) {
+    throw bad(
+      `input "${port.name}" has shape ${JSON.stringify(given)}, expected ${JSON.stringify(expected)}`,
+    );
+  }
+  if (given[0] === 0 && expected?.[0] !== 0) {
+    throw bad(`input "${port.name}" has shape ${JSON.stringify(given)}, expected at least one row`);
+  }
 }
 
 function readTensor(input: Json, port: Port, binary: Buffer | undefined): { tensor: Tensor; bytes: number } {

@@ -1,6 +1,7 @@
 import { endianness } from 'node:os';
 import { CairnError } from '../../shared/errors.ts';
 import { DATATYPES, type Datatype, sizeOf, type Tensor, type TensorData } from './tensor.ts';
+import { refuseNul } from './tensor-json.ts';
 
 // The protocol's bytes are little-endian and are used as they are.
 if (endianness() !== 'LE') throw new Error('the model server runs on little-endian machines');
@@ -53,6 +54,7 @@ function textsFromBytes(name: string, shape: readonly number[], bytes: Uint8Arra
     const given = at === bytes.byteLength ? `${texts.length} were given` : 'more were given';
     throw wrong(name, `of shape ${JSON.stringify(shape)} needs ${size} elements, ${given}`);
   }
+  refuseNul(name, texts);
   return texts;
 }
 

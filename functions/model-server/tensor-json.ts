@@ -130,7 +130,17 @@ function booleans(name: string, values: readonly unknown[]): NumericData {
 function strings(name: string, values: readonly unknown[]): string[] {
   const other = values.findIndex((value) => typeof value !== 'string');
   if (other >= 0) throw notOne(name, other, values[other], 'a string');
+  refuseNul(name, values as string[]);
   return values as string[];
+}
+
+/**
+ * ONNX Runtime for Node takes strings up to their first NUL.
+ * @throws CairnError `INVALID_ARGUMENT` for a string that has one
+ */
+export function refuseNul(name: string, texts: readonly string[]): void {
+  const cut = texts.findIndex((text) => text.includes('\0'));
+  if (cut >= 0) throw wrong(name, `has a NUL character at element ${cut}, which the runtime cannot take`);
 }
 
 /** The elements as a flat JSON array, row-major. NaN and infinities are null: JSON has no word for them. */
