@@ -43,6 +43,7 @@ export const ERRORS = {
   REPLICA_FAILED: { status: 502, fix: 'Send it again; `cairn logs` tells what happened to the replica.' },
   ENDPOINT_NOT_READY: { status: 503, fix: 'Try again shortly; `cairn status` tells why.' },
   STORAGE_FULL: { status: 507, fix: 'Free some disk space: `cairn doctor`.' },
+  TOO_MANY_REQUESTS: { status: 429, fix: 'Send it again a little later.' },
   INTERNAL: { status: 500, fix: 'Report it with the requestId: the server’s log has the cause.' },
 } as const satisfies Record<string, { status: number; fix: string }>;
 

@@ -1,5 +1,6 @@
 import { CairnError } from '../../shared/errors.ts';
 import type { Model, Port } from './model.ts';
+import { show } from './show.ts';
 import type { Tensor, Tensors } from './tensor.ts';
 import { dataFromBytes } from './tensor-binary.ts';
 import { dataFromJson } from './tensor-json.ts';
@@ -34,7 +35,7 @@ export function readInferRequest(body: Buffer, headerLength: string | undefined,
   if (headerLength === undefined) return fromJson(parseJson(body), undefined, model);
   const length = /^\d+$/.test(headerLength) ? Number(headerLength) : Number.NaN;
   if (!(length >= 2 && length <= body.length)) {
-    const given = JSON.stringify(headerLength);
+    const given = show(headerLength);
     throw bad(
       `Inference-Header-Content-Length is ${given}, expected the JSON's length, from 2 to the body's ${body.length} bytes`,
     );
@@ -57,8 +58,7 @@ export function parseJson(bytes: Buffer): Json {
 export function fromJson(request: Json, binary: Buffer | undefined, model: Model): InferRequest {
   const parameters = readParameters(request.parameters, 'the request');
   const id = request.id;
-  if (id !== undefined && typeof id !== 'string')
-    throw bad(`"id" is ${JSON.stringify(id)}, expected a string`);
+  if (id !== undefined && typeof id !== 'string') throw bad(`"id" is ${show(id)}, expected a string`);
   if (!Array.isArray(request.inputs)) throw bad('"inputs" is missing or not an array of tensors');
 
   const inputs: Record<string, Tensor> = {};
@@ -93,7 +93,7 @@ export function portOf(model: Model, name: unknown): Port {
   const port = typeof name === 'string' ? model.inputs.get(name) : undefined;
   if (port !== undefined) return port;
   throw bad(
-    `${JSON.stringify(name) ?? 'an input without a name'} is not an input of model "${model.name}"; it has ${list(model.inputs.keys())}`,
+    `${name === undefined ? 'an input without a name' : show(name)} is not an input of model "${model.name}"; it has ${list(model.inputs.keys())}`,
   );
 }
 
@@ -101,29 +101,23 @@ export function portOf(model: Model, name: unknown): Port {
 export function checkShape(port: Port, shape: unknown): asserts shape is number[] {
   const given = Array.isArray(shape) ? shape : undefined;
   if (!given?.every((size) => Number.isInteger(size) && size >= 0 && size <= MAX_DIMENSION)) {
-    throw bad(
-      `input "${port.name}" has shape ${JSON.stringify(shape)}, expected an array of integers from 0 up`,
-    );
+    throw bad(`input "${port.name}" has shape ${show(shape)}, expected an array of integers from 0 up`);
   }
   const expected = port.shape;
   const fits =
     expected?.every((size, n) => size === -1 || size === given[n]) && given.length === expected.length;
   if (expected !== undefined && !fits) {
-    throw bad(
-      `input "${port.name}" has shape ${JSON.stringify(given)}, expected ${JSON.stringify(expected)}`,
-    );
+    throw bad(`input "${port.name}" has shape ${show(given)}, expected ${JSON.stringify(expected)}`);
   }
   if (given[0] === 0 && expected?.[0] !== 0) {
-    throw bad(`input "${port.name}" has shape ${JSON.stringify(given)}, expected at least one row`);
+    throw bad(`input "${port.name}" has shape ${show(given)}, expected at least one row`);
   }
 }
 
 function readTensor(input: Json, port: Port, binary: Buffer | undefined): { tensor: Tensor; bytes: number } {
   const { name, datatype } = port;
   if (input.datatype !== datatype) {
-    throw bad(
-      `input "${name}" has datatype ${JSON.stringify(input.datatype) ?? 'missing'}, expected "${datatype}"`,
-    );
+    throw bad(`input "${name}" has datatype ${show(input.datatype)}, expected "${datatype}"`);
   }
   const { shape } = input;
   checkShape(port, shape);
@@ -137,7 +131,7 @@ function readTensor(input: Json, port: Port, binary: Buffer | undefined): { tens
     throw bad(`input "${name}" has binary_data_size, which needs the header Inference-Header-Content-Length`);
   if (!Number.isInteger(bytes) || (bytes as number) < 0 || (bytes as number) > binary.length) {
     throw bad(
-      `input "${name}" has binary_data_size ${JSON.stringify(bytes)}, ${binary.length} bytes are left of the body`,
+      `input "${name}" has binary_data_size ${show(bytes)}, ${binary.length} bytes are left of the body`,
     );
   }
   const part = binary.subarray(0, bytes as number);
@@ -158,7 +152,7 @@ function readOutputs(given: unknown, binary: boolean, model: Model): WantedOutpu
     const name = output.name;
     if (typeof name !== 'string' || !model.outputs.has(name)) {
       throw bad(
-        `${JSON.stringify(name) ?? 'an output without a name'} is not an output of model "${model.name}"; it has ${list(model.outputs.keys())}`,
+        `${name === undefined ? 'an output without a name' : show(name)} is not an output of model "${model.name}"; it has ${list(model.outputs.keys())}`,
       );
     }
     if (seen.has(name)) throw bad(`output "${name}" is asked for twice`);

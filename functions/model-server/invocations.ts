@@ -2,6 +2,7 @@ import { CairnError } from '../../shared/errors.ts';
 import { checkShape, fromJson, type InferRequest, parseJson, portOf, requireAll } from './infer-request.ts';
 import { encodeInferResponse } from './infer-response.ts';
 import type { Model, Port } from './model.ts';
+import { show } from './show.ts';
 import { rowsOf, type Tensor, type Tensors } from './tensor.ts';
 import { dataFromJson, nestedJson } from './tensor-json.ts';
 
@@ -100,7 +101,7 @@ function readCsv(text: string): number[][] {
     const wrong = row.findIndex((value) => !Number.isFinite(value));
     if (wrong < 0) return row;
     throw bad(
-      `line ${n + 1} of the CSV has ${JSON.stringify(line.split(',')[wrong])} in column ${wrong + 1}, expected a number`,
+      `line ${n + 1} of the CSV has ${show(line.split(',')[wrong])} in column ${wrong + 1}, expected a number`,
     );
   });
 }

@@ -1,4 +1,5 @@
 import { CairnError } from '../../shared/errors.ts';
+import { show } from './show.ts';
 import {
   DATATYPES,
   type Datatype,
@@ -184,12 +185,6 @@ function element(datatype: Datatype, value: unknown): string {
 
 function notOne(name: string, position: number, value: unknown, expected: string, hint = ''): CairnError {
   return wrong(name, `has ${show(value)} at element ${position}, expected ${expected}${hint}`);
-}
-
-function show(value: unknown): string {
-  // JSON.parse makes Infinity of numbers like 1e999.
-  const text = value === Number.POSITIVE_INFINITY ? 'a number beyond 1.8e308' : JSON.stringify(value);
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
 const wrong = (name: string, what: string) =>

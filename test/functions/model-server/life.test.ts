@@ -122,3 +122,9 @@ test('while it drains it is not ready and still answers on open connections', as
   expect(await stopped).toBe(0);
   agent.destroy();
 });
+
+test('it goes when the process that started it is gone', async () => {
+  const server = await startReady(model);
+  server.process.stdin?.destroy();
+  await vi.waitFor(() => expect(server.process.exitCode).toBe(0), { timeout: 20_000 });
+});

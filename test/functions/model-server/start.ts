@@ -59,9 +59,10 @@ export async function startModelServer(
       CAIRN_MODEL_VERSION: '1',
       CAIRN_MODEL_FILES: list,
       CAIRN_PORT: '0',
+      CAIRN_EXIT_WITH_PARENT: '1',
       ...environment,
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines: Record<string, unknown>[] = [];
   const exited = once(child, 'close').then(async ([code]) => {

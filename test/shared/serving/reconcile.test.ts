@@ -46,6 +46,11 @@ async function servedTwice(more: object = {}) {
   await it.until({ phase: 'baking' });
   it.pass(31);
   await it.until({ phase: 'idle', current: { revision: 2 } });
+  // The status is there before the event of the same change has been told.
+  await vi.waitFor(
+    () => expect(actions().filter((type) => type === 'endpoint.rolled-out')).toHaveLength(2),
+    WAIT,
+  );
 }
 
 describe('the controller', () => {

@@ -1,0 +1,46 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const exec = promisify(execFile);
+const PEERS = fileURLToPath(new URL('../../.peers/', import.meta.url));
+
+/**
+ * The interpreter of a Python environment with exactly these requirements (one a line), made once under `.peers/`.
+ * @throws Error saying what is missing; a test that needs it fails, it is never left out
+ */
+export async function pythonEnv(name: string, requirements: string): Promise<string> {
+  const digest = createHash('sha256').update(requirements).digest('hex').slice(0, 12);
+  const folder = join(PEERS, `${name}-${digest}`);
+  const python = join(folder, 'bin/python');
+  const done = join(folder, 'requirements.txt');
+  if (existsSync(done)) return python;
+  await rm(folder, { recursive: true, force: true });
+  await step('This test needs python3 with venv', 'python3', ['-m', 'venv', folder]);
+  const wanted = join(folder, 'wanted.txt');
+  await writeFile(wanted, requirements);
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', wanted];
+  await step(`This test needs the Python packages of "${name}"`, python, pip);
+  await writeFile(done, requirements);
+  return python;
+}
+
+async function step(needs: string, command: string, args: string[]): Promise<void> {
+  try {
+    await exec(command, args, { maxBuffer: 64 * 1024 * 1024 });
+  } catch (error) {
+    const { stderr, message } = error as Error & { stderr?: string };
+    throw new Error(`${needs}: ${stderr?.trim() || message}`);
+  }
+}
+
+/** Runs a script beside this file (or by its path) with these arguments; what it printed. */
+export async function runPython(python: string, script: string, args: readonly string[]): Promise<string> {
+  const path = fileURLToPath(new URL(script, import.meta.url));
+  const { stdout } = await exec(python, [path, ...args], { maxBuffer: 256 * 1024 * 1024 });
+  return stdout;
+}
