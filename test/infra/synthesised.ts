@@ -1,0 +1,61 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { App } from 'aws-cdk-lib';
+import { cairnApp } from '../../infra/cairn-app.ts';
+
+export interface Resource {
+  readonly Type: string;
+  // biome-ignore lint/suspicious/noExplicitAny: a template has no narrower type than JSON
+  readonly Properties: any;
+  readonly DeletionPolicy?: string;
+  readonly Metadata?: Record<string, unknown>;
+}
+
+export interface Template {
+  readonly Resources: Readonly<Record<string, Resource>>;
+  readonly Outputs: Readonly<Record<string, unknown>>;
+}
+
+/** Serving without building an image, so that no test needs Docker. */
+export const SERVING = { 'cairn:serving': true, 'cairn:modelServerImage': 'registry.example/model-server:1' };
+
+const made = new Map<string, Readonly<Record<string, Template>>>();
+
+/**
+ * The templates of a configuration by the names of their stacks, made once for each. Functions are not bundled: their code
+ * is a copy of the sources, so that its hash says nothing.
+ */
+export function synthesised(context: Record<string, unknown> = {}): Readonly<Record<string, Template>> {
+  const key = JSON.stringify(context);
+  const known = made.get(key);
+  if (known) return known;
+  const templates = Object.fromEntries(
+    Object.entries(assembly(context))
+      .filter(([file]) => file.endsWith('.template.json'))
+      .map(([file, text]) => [file.replace('.template.json', ''), JSON.parse(text) as Template]),
+  );
+  made.set(key, templates);
+  return templates;
+}
+
+/** The text of each file of the cloud assembly. @throws Error when the template has findings */
+export function assembly(context: Record<string, unknown> = {}): Record<string, string> {
+  const outdir = mkdtempSync(join(tmpdir(), 'cairn-synth-'));
+  try {
+    cairnApp(new App({ outdir, context: { 'aws:cdk:bundling-stacks': [], ...context } })).app.synth();
+    const files = readdirSync(outdir)
+      .filter((file) => file.endsWith('.json'))
+      .sort();
+    return Object.fromEntries(files.map((file) => [file, readFileSync(join(outdir, file), 'utf8')]));
+  } finally {
+    rmSync(outdir, { recursive: true });
+  }
+}
+
+/** All resources of a type, of all stacks. */
+export function resourcesOf(templates: Readonly<Record<string, Template>>, type: string): Resource[] {
+  return Object.values(templates).flatMap(({ Resources }) =>
+    Object.values(Resources).filter((resource) => resource.Type === type),
+  );
+}
