@@ -39,13 +39,16 @@ export function synthesised(context: Record<string, unknown> = {}): Readonly<Rec
   return templates;
 }
 
+/** What is deployed; the assembly's other files say where in the sources it came from. */
+const FILES = /(^manifest|\.template|\.assets)\.json$/;
+
 /** The text of each file of the cloud assembly. @throws Error when the template has findings */
 export function assembly(context: Record<string, unknown> = {}): Record<string, string> {
   const outdir = mkdtempSync(join(tmpdir(), 'cairn-synth-'));
   try {
     cairnApp(new App({ outdir, context: { 'aws:cdk:bundling-stacks': [], ...context } })).app.synth();
     const files = readdirSync(outdir)
-      .filter((file) => file.endsWith('.json'))
+      .filter((file) => FILES.test(file))
       .sort();
     return Object.fromEntries(files.map((file) => [file, readFileSync(join(outdir, file), 'utf8')]));
   } finally {

@@ -44,6 +44,10 @@ def export(model, name: str, what: str) -> ModelProto:
     )
     for value in [*onnx.graph.input, *onnx.graph.output]:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    # The converter keeps operator sets in a Python set, whose order changes from run to run.
+    opsets = sorted(onnx.opset_import, key=lambda opset: opset.domain)
+    del onnx.opset_import[:]
+    onnx.opset_import.extend(opsets)
     return onnx
 
 
