@@ -1,18 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
 import process from 'node:process';
 
-/** Installs the real clients and servers that test/peers uses; what cannot be had fails with a sentence. */
-
-const project = resolve(import.meta.dirname, '..');
-const requirements = join(project, 'tools/peers.txt');
-const venv = join(project, '.peers/python');
+/**
+ * Installs the programs that test/peers uses; what cannot be had fails with a sentence. Python packages are each test's own:
+ * see test/peers/python.ts.
+ */
 
 /** Commands and the Debian packages that have them. */
 const COMMANDS = [
   { command: 'git', version: '--version', debian: 'git' },
-  { command: 'nginx', version: '-v', debian: 'nginx-light' },
   { command: 'python3', version: '--version', debian: 'python3' },
 ] as const;
 
@@ -44,18 +40,4 @@ const missing: string[] = COMMANDS.filter(({ command, version }) => !runs(comman
 if (!runs('python3', '-c', 'import ensurepip, venv')) missing.push('python3-venv');
 if (missing.length > 0) apt(missing);
 
-const wanted = readFileSync(requirements, 'utf8');
-const installed = join(venv, 'installed.txt');
-if (!existsSync(installed) || readFileSync(installed, 'utf8') !== wanted) {
-  run('The tests with real peers need a Python environment', 'python3', '-m', 'venv', '--clear', venv);
-  const pip = join(venv, 'bin/pip');
-  run(
-    'The tests with real peers need Python packages',
-    pip,
-    'install',
-    '--quiet',
-    '--requirement',
-    requirements,
-  );
-  writeFileSync(installed, wanted);
-}
+for (const { requirements, venv } of ENVIRONMENTS) {
