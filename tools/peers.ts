@@ -39,5 +39,3 @@ const missing: string[] = COMMANDS.filter(({ command, version }) => !runs(comman
 );
 if (!runs('python3', '-c', 'import ensurepip, venv')) missing.push('python3-venv');
 if (missing.length > 0) apt(missing);
-
-for (const { requirements, venv } of ENVIRONMENTS) {
