@@ -4,7 +4,10 @@
  */
 export const ERRORS = {
   INVALID_ARGUMENT: { status: 400, fix: 'Correct the field that `field` names.' },
-  UNAUTHENTICATED: { status: 401, fix: 'Send a token: `Authorization: Bearer cairn_…`. `cairn login` stores one.' },
+  UNAUTHENTICATED: {
+    status: 401,
+    fix: 'Send a token: `Authorization: Bearer cairn_…`. `cairn login` stores one.',
+  },
   PERMISSION_DENIED: { status: 403, fix: 'Ask an admin of the workspace for the role that `detail` names.' },
   NOT_FOUND: { status: 404, fix: 'See the list of routes at /docs.' },
   WORKSPACE_NOT_FOUND: { status: 404, fix: 'List them: GET /api/v1/workspaces.' },
@@ -25,19 +28,31 @@ export const ERRORS = {
   VERSION_IN_USE: { status: 409, fix: 'Move or delete what `detail` names first.' },
   VERSION_NOT_READY: { status: 409, fix: 'Wait until its status is READY.' },
   VERSION_WITHOUT_BYTES: { status: 409, fix: 'Upload its files as a new version.' },
-  VERSION_NOT_APPROVED: { status: 409, fix: 'Have someone else approve it: `cairn approve <model>@<version>`.' },
+  VERSION_NOT_APPROVED: {
+    status: 409,
+    fix: 'Have someone else approve it: `cairn approve <model>@<version>`.',
+  },
   SELF_APPROVAL: { status: 403, fix: 'Someone other than the author has to approve a version.' },
   UPLOAD_INCOMPLETE: { status: 409, fix: 'Send the parts that `detail` names, then complete it again.' },
-  ALARM_ACTIVE: { status: 409, fix: 'Clear the alarm, or deploy with `force` and a reason, which is audited.' },
+  ALARM_ACTIVE: {
+    status: 409,
+    fix: 'Clear the alarm, or deploy with `force` and a reason, which is audited.',
+  },
   NO_PREVIOUS_REVISION: { status: 409, fix: 'There is nothing to go back to yet.' },
   IDEMPOTENCY_MISMATCH: { status: 422, fix: 'Use a new Idempotency-Key for another request.' },
   PRECONDITION_FAILED: { status: 412, fix: 'Read it again and send the new ETag in If-Match.' },
   TOO_LARGE: { status: 413, fix: 'Send files by POST …/uploads, which takes any size.' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, fix: 'Send `Content-Type: application/json`.' },
   RANGE_NOT_SATISFIABLE: { status: 416, fix: 'Ask for bytes inside the file.' },
-  DIGEST_MISMATCH: { status: 422, fix: 'The bytes changed on the way, or the digest is another file’s: send them again.' },
+  DIGEST_MISMATCH: {
+    status: 422,
+    fix: 'The bytes changed on the way, or the digest is another file’s: send them again.',
+  },
   SIZE_MISMATCH: { status: 422, fix: 'Send exactly as many bytes as announced.' },
-  MODEL_FILE_INVALID: { status: 422, fix: 'The file cannot be read as what its name says: export the model again.' },
+  MODEL_FILE_INVALID: {
+    status: 422,
+    fix: 'The file cannot be read as what its name says: export the model again.',
+  },
   NOT_DEPLOYABLE: { status: 422, fix: 'Deploy a version that `detail` describes.' },
   NOT_SUPPORTED: { status: 422, fix: 'Leave the field out, or use one of the values that `detail` names.' },
   REPLICA_FAILED: { status: 502, fix: 'Send it again; `cairn logs` tells what happened to the replica.' },
