@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { type RunningServer, runServer } from '../tools/run-server.ts';
 
 export const TOKEN = 'a-token-for-the-bench';
@@ -14,6 +16,7 @@ export interface BenchServer extends RunningServer {
   api<T>(method: string, path: string, body?: unknown): Promise<T>;
 }
 
+/** A server as `npm start` runs it. */
 export async function startServer(dataDir: string): Promise<BenchServer> {
   const server = await runServer(dataDir, { CAIRN_ADMIN_TOKEN: TOKEN });
   return {
@@ -31,12 +34,6 @@ export async function startServer(dataDir: string): Promise<BenchServer> {
   };
 }
 
-/** Resident memory of a process in MB. */
-export function residentMb(pid: number | undefined): number {
-  const { stdout } = spawnSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' });
-  return Math.round(Number(stdout.trim()) / 1000);
-}
-
 /** Runs a command. @throws Error naming the Debian package when it is not there */
 export function command(name: string, debian: string, args: readonly string[]): string {
   const { status, stdout, stderr, error } = spawnSync(name, args, { encoding: 'utf8' });
@@ -45,9 +42,12 @@ export function command(name: string, debian: string, args: readonly string[]): 
   return stdout;
 }
 
-/** Requests per second that wrk measures with 8 connections, for so many seconds. @throws Error when one is not answered 2xx */
-export function wrk(url: string, seconds: number, args: readonly string[] = []): number {
-  const out = command('wrk', 'wrk', ['-t1', '-c8', `-d${seconds}`, ...args, url]);
-  if (/Non-2xx|Socket errors/.test(out)) throw new Error(`wrk ${url}: ${out}`);
-  return Number(/Requests\/sec:\s+([\d.]+)/.exec(out)?.[1]);
+/** A port that nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }

@@ -12,7 +12,7 @@ import { transfer } from './transfer.ts';
 
 /**
  * `npm run bench [name …] [-- --json]`: figures of this machine, each held against a peer or a physical limit measured in
- * the same run. Exits non-zero only when something could not be measured.
+ * the same run. Exits non-zero only when something could not be measured: a figure is not a test.
  */
 
 const BENCHES = { start, alias, create, transfer, inference, rollback };
@@ -20,22 +20,27 @@ const BENCHES = { start, alias, create, transfer, inference, rollback };
 const asked = process.argv.slice(2).filter((argument) => argument !== '--json');
 const unknown = asked.find((name) => !(name in BENCHES));
 if (unknown !== undefined) {
-  process.stderr.write(
-    `There is no measurement "${unknown}"; there are ${Object.keys(BENCHES).join(', ')}.\n`,
-  );
+  const names = Object.keys(BENCHES).join(', ');
+  process.stderr.write(`There is no measurement "${unknown}"; there are ${names}.\n`);
   process.exit(2);
 }
 const json = process.argv.includes('--json');
 const work = await mkdtemp(join(tmpdir(), 'cairn-bench-'));
 const results: Measurement[] = [];
+if (!json) print('', 'what', 'client', 'figure', 'bar');
 try {
   for (const [name, bench] of Object.entries(BENCHES)) {
     if (asked.length > 0 && !asked.includes(name)) continue;
     const dir = join(work, name);
     await mkdir(dir);
-    for (const result of await bench({ dir })) {
-      results.push(result);
-      if (!json) process.stdout.write(`${row(result)}\n`);
+    try {
+      for (const result of await bench({ dir })) {
+        results.push(result);
+        if (!json) printResult(result);
+      }
+    } catch (error) {
+      process.exitCode = 1;
+      process.stderr.write(`${name} could not be measured: ${(error as Error).message}\n`);
     }
     await rm(dir, { recursive: true, force: true });
   }
@@ -44,6 +49,12 @@ try {
 }
 if (json) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
 
-function row({ what, figure, bar, reached }: Measurement): string {
-  return `${reached ? '✓' : '✗'} ${what.padEnd(58)} ${figure.padEnd(48)} ${bar}`;
+function printResult({ what, client, figure, bar, reached }: Measurement): void {
+  const mark = reached === undefined ? ' ' : reached ? '✓' : '✗';
+  print(mark, what, client, figure, bar ?? '');
+}
+
+function print(mark: string, what: string, client: string, figure: string, bar: string): void {
+  const row = [mark.padEnd(1), what.padEnd(50), client.padEnd(12), figure.padEnd(66), bar];
+  process.stdout.write(`${row.join(' ').trimEnd()}\n`);
 }

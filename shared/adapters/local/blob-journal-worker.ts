@@ -9,7 +9,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type JournalEntry, journalRecord } from './blob-journal.ts';
@@ -79,7 +79,8 @@ async function answer(request: JournalRequest): Promise<JournalAnswer> {
 }
 
 function place({ path, bytes }: JournalEntry, index: number): FileNumbers {
-  const partial = join(unfinished, `journaled-${number}-${index}`);
+  // A name of its own: another process may have left its file behind, which only root could open again.
+  const partial = join(unfinished, `${basename(journal.path)}-${index}`);
   const fd = openSync(partial, 'w', 0o444);
   try {
     writeWhole(fd, bytes);
