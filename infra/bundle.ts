@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { type BuildOptions, type BuildResult, build, type Plugin } from 'esbuild';
+
+export const FUNCTIONS = [
+  'api',
+  'authorizer',
+  'on-alarm',
+  'reconcile',
+  'register-upload',
+  'verify-upload',
+] as const;
+export type FunctionName = (typeof FUNCTIONS)[number];
+
+/** Packages in CommonJS call `require` for what Node has built in. */
+const BANNER =
+  "import { createRequire as cairnRequire } from 'node:module'; const require = cairnRequire(import.meta.url);";
+
+/** zod brings its messages in forty languages, 260 KB, where Cairn's are English. */
+const ENGLISH: Plugin = {
+  name: 'english',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js';",
+    }));
+  },
+};
+
+/**
+ * Bundles `functions/<name>/lambda.ts` to `<outdir>/index.mjs`: ESM, minified, with source maps; what is imported at run
+ * time comes in files of its own, so that a request that does not need it does not load it. The SDK clients that are used
+ * come along: docs/decisions/0006-functions-carry-their-clients.md has why.
+ */
+export function bundle(name: FunctionName, outdir: string): Promise<BuildResult<typeof OPTIONS>> {
+  const entry = join(import.meta.dirname, '../functions', name, 'lambda.ts');
+  return build({ ...OPTIONS, entryPoints: { index: entry }, outdir });
+}
+
+const OPTIONS = {
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  mainFields: ['module', 'main'],
+  conditions: ['module'],
+  outExtension: { '.js': '.mjs' },
+  banner: { js: BANNER },
+  plugins: [ENGLISH],
+  minify: true,
+  sourcemap: true,
+  sourcesContent: false,
+  legalComments: 'none',
+  metafile: true,
+  logLevel: 'error',
+} as const satisfies BuildOptions;

@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { IgnoreMode } from 'aws-cdk-lib';
+import { DockerImageAsset, Platform } from 'aws-cdk-lib/aws-ecr-assets';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import { Construct } from 'constructs';
+import type { Config } from '../config.ts';
+import { EndpointBalancer } from './endpoint-balancer.ts';
+import { ModelCluster } from './model-cluster.ts';
+import { ServingNetwork } from './serving-network.ts';
+import { TaskRoles } from './task-roles.ts';
+
+const PROJECT = join(import.meta.dirname, '../..');
+
+/** What the image of the model server is made of. */
+const IMAGE_SOURCES = ['functions/model-server', 'shared', 'package.json', 'package-lock.json', '.npmrc'];
+
+/** All that endpoints run on; made when serving is turned on, since network and load balancer cost money while idle. */
+export class ServingPlatform extends Construct {
+  readonly network: ServingNetwork;
+  readonly balancer: EndpointBalancer;
+  readonly cluster: ModelCluster;
+  readonly roles: TaskRoles;
+  /** The `CAIRN_ECS_…` and `CAIRN_ALB_…` variables that the ECS adapter is made from. */
+  readonly environment: Readonly<Record<string, string>>;
+
+  constructor(scope: Construct, id: string, { config, key }: { config: Config; key: IKey }) {
+    super(scope, id);
+    this.network = new ServingNetwork(this, 'Network', { config, key });
+    this.balancer = new EndpointBalancer(this, 'Balancer', { config, network: this.network });
+    this.cluster = new ModelCluster(this, 'Models', { config, key, network: this.network });
+    const image = config.modelServerImage === undefined ? this.#image() : undefined;
+    this.roles = new TaskRoles(this, 'Roles', {
+      balancer: this.balancer,
+      logGroup: this.cluster.logGroup,
+      repository: image?.repository,
+    });
+    const { vpc, subnets, taskGroup } = this.network;
+    this.environment = {
+      CAIRN_ECS_CLUSTER: this.cluster.cluster.clusterName,
+      CAIRN_ECS_EXECUTION_ROLE: this.roles.execution.roleArn,
+      CAIRN_ECS_TASK_ROLE: this.roles.task.roleArn,
+      CAIRN_ECS_INFRASTRUCTURE_ROLE: this.roles.infrastructure.roleArn,
+      CAIRN_ECS_SUBNETS: vpc.selectSubnets(subnets).subnetIds.join(','),
+      CAIRN_ECS_SECURITY_GROUP: taskGroup.attrGroupId,
+      CAIRN_ECS_VPC: vpc.vpcId,
+      CAIRN_ALB_LISTENER: this.balancer.listener.listenerArn,
+      CAIRN_ALB_TEST_LISTENER: this.balancer.testListener.listenerArn,
+      CAIRN_MODEL_SERVER_IMAGE: config.modelServerImage ?? image?.imageUri ?? '',
+      CAIRN_LOG_GROUP: this.cluster.logGroup.logGroupName,
+    };
+  }
+
+  #image(): DockerImageAsset {
+    return new DockerImageAsset(this, 'ModelServer', {
+      directory: PROJECT,
+      file: 'functions/model-server/Dockerfile',
+      platform: Platform.LINUX_ARM64,
+      ignoreMode: IgnoreMode.DOCKER,
+      exclude: ['*', ...IMAGE_SOURCES.map((path) => `!${path}`)],
+    });
+  }
+}

@@ -1,0 +1,19 @@
+import { Aws } from 'aws-cdk-lib';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import { allow, type Permission } from './allow.ts';
+
+/** Use of the data key by a service on the caller's behalf, never directly. */
+export const keyThrough = (
+  service: 'dynamodb' | 's3' | 'sns' | 'secretsmanager',
+  key: IKey,
+  actions: readonly ('kms:Decrypt' | 'kms:GenerateDataKey')[],
+): Permission =>
+  allow(`KeyThrough${service[0]?.toUpperCase()}${service.slice(1)}`, actions, [key.keyArn], {
+    conditions: { StringEquals: { 'kms:ViaService': `${service}.${Aws.REGION}.${Aws.URL_SUFFIX}` } },
+  });
+
+/** The `KeyService` port: signatures of checkpoints, and data keys. */
+export const useKeys = ({ data, signing }: { data: IKey; signing: IKey }): Permission[] => [
+  allow('SignAndVerify', ['kms:Sign', 'kms:Verify'], [signing.keyArn]),
+  allow('DataKeys', ['kms:GenerateDataKey', 'kms:Decrypt'], [data.keyArn]),
+];
