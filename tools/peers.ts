@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import process from 'node:process';
 
 /**
@@ -6,10 +8,19 @@ import process from 'node:process';
  * see test/peers/python.ts.
  */
 
+const TOOLS = import.meta.dirname;
+const PEERS = join(TOOLS, '../.peers');
+
+/** The S3 server for the tests of the S3 adapter; it needs Go 1.25. */
+const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
+
 /** Commands and the Debian packages that have them. */
 const COMMANDS = [
   { command: 'git', version: '--version', debian: 'git' },
   { command: 'python3', version: '--version', debian: 'python3' },
+  { command: 'java', version: '-version', debian: 'default-jre-headless' },
+  { command: 'mvn', version: '--version', debian: 'maven' },
+  { command: 'go', version: 'version', debian: 'golang-go' },
 ] as const;
 
 function runs(command: string, ...args: string[]): boolean {
@@ -19,7 +30,7 @@ function runs(command: string, ...args: string[]): boolean {
 function run(why: string, command: string, ...args: string[]): void {
   const { status, error } = spawnSync(command, args, {
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', PIP_DISABLE_PIP_VERSION_CHECK: '1' },
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', GOBIN: join(PEERS, 'bin') },
   });
   if (status === 0) return;
   console.error(`${why}: \`${[command, ...args].join(' ')}\` failed${error ? ` (${error.message})` : ''}.`);
@@ -39,3 +50,27 @@ const missing: string[] = COMMANDS.filter(({ command, version }) => !runs(comman
 );
 if (!runs('python3', '-c', 'import ensurepip, venv')) missing.push('python3-venv');
 if (missing.length > 0) apt(missing);
+
+/** Runs `install` unless `path` below .peers is there as `wanted` describes it. */
+function once(path: string, wanted: string, install: (target: string) => void): void {
+  const target = join(PEERS, path);
+  const done = `${target}.installed`;
+  if (existsSync(target) && existsSync(done) && readFileSync(done, 'utf8') === wanted) return;
+  rmSync(target, { recursive: true, force: true });
+  install(target);
+  writeFileSync(done, wanted);
+}
+
+once('bin/versitygw', VERSITYGW, () =>
+  run('The tests of the S3 adapter need the S3 server versitygw', 'go', 'install', VERSITYGW),
+);
+
+const pom = join(TOOLS, 'dynamodb-local.xml');
+once('dynamodb-local', readFileSync(pom, 'utf8'), (target) =>
+  run(
+    'The tests of the DynamoDB adapter need DynamoDB Local',
+    'mvn',
+    ...['--quiet', '--batch-mode', '--file', pom, 'dependency:copy-dependencies'],
+    ...['-DincludeScope=runtime', `-DoutputDirectory=${target}`],
+  ),
+);

@@ -418,7 +418,8 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
         await store.abortMultipart(key, uploadId);
         expect(await code(store.listParts(key, uploadId))).toBe('NOT_FOUND');
         expect(await code(store.completeMultipart(key, uploadId, []))).toBe('NOT_FOUND');
-        expect((await send(2)).status).toBe(404);
+        // The smallest: a server may hang up on a large one before it was read.
+        expect((await send(3)).status).toBe(404);
         expect(await store.stat(key)).toBeUndefined();
       });
 

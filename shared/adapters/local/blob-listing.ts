@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { keyProblem } from './blob-key.ts';
+import { keyProblem } from '../blob-key.ts';
 
 /**
  * Keys below `root` that begin with `prefix` and come after `after`, in byte order. Reads only directories that can

@@ -3,26 +3,13 @@ import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
 import { CairnError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
-import {
-  ConditionFailed,
-  type Item,
-  type Key,
-  MAX_TRANSACTION_OPS,
-  type Op,
-  type Table,
-} from '../../ports/table.ts';
+import { ConditionFailed, type Item, type Key, type Table } from '../../ports/table.ts';
+import { checkedWrites, requireKey, requireKeys, requireLimit, type WriteOp } from '../table-limits.ts';
 import { syncDirectory } from './durable-file.ts';
 import { openSnapshot } from './sqlite-snapshot.ts';
-import type { WriteBatch, WriteOp, WriteOutcome } from './sqlite-writer.ts';
+import type { WriteBatch, WriteOutcome } from './sqlite-writer.ts';
 import { systemClock } from './system-clock.ts';
 
-/** DynamoDB's limits, in bytes of UTF-8; an item's leaves room for what the port adds to the body. */
-const MAX_PK_BYTES = 2048;
-const MAX_SK_BYTES = 1024;
-const MAX_ITEM_BYTES = 350 * 1024;
-const MAX_TRANSACTION_BYTES = 4 * 1024 * 1024;
-const MAX_KEYS = 100;
-const MAX_PAGE_ITEMS = 1000;
 /** A page ends after this many bytes of items, so that one of large items does not fill the memory. */
 const MAX_PAGE_BYTES = 4 * 1024 * 1024;
 
@@ -63,22 +50,22 @@ export async function openSqliteTable(path: string, clock: Clock = systemClock):
   const snapshot = openSnapshot(db);
 
   const read = (key: Key): Item | undefined => {
-    requireKey(key);
     snapshot.begin();
     const row = one.get(key.pk, key.sk) as Row | undefined;
     return row && toItem(key.pk, row);
   };
 
   return {
-    get: async (key) => read(key),
+    get: async (key) => {
+      requireKey(key);
+      return read(key);
+    },
     getMany: async (keys) => {
-      if (keys.length > MAX_KEYS) throw new RangeError(`getMany takes ${MAX_KEYS} keys, not ${keys.length}`);
+      requireKeys(keys);
       return keys.map(read);
     },
     query: async ({ pk, prefix = '', after, reverse = false, limit }) => {
-      if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE_ITEMS) {
-        throw new RangeError(`a page's limit is 1 to ${MAX_PAGE_ITEMS}, not ${limit}`);
-      }
+      requireLimit(limit);
       snapshot.begin();
       const rows = reverse
         ? backward.iterate(pk, prefix, after ?? null, limit + 1)
@@ -94,7 +81,7 @@ export async function openSqliteTable(path: string, clock: Clock = systemClock):
       return { items, more: false };
     },
     transact: async (ops) => {
-      const writes = toWrites(ops);
+      const writes = checkedWrites(ops);
       if (writes.length === 0) return;
       const failed = await writer.write(writes);
       if (failed.length > 0) throw new ConditionFailed(failed);
@@ -115,56 +102,6 @@ function toItem(pk: string, [sk, rev, body, bytes, expiresAt]: Row): Item {
   const item: Item = { pk, sk, rev, body: JSON.parse(body) };
   if (bytes === null && expiresAt === null) return item;
   return { ...item, ...(bytes === null ? {} : { bytes }), ...(expiresAt === null ? {} : { expiresAt }) };
-}
-
-function toWrites(ops: readonly Op[]): WriteOp[] {
-  if (ops.length > MAX_TRANSACTION_OPS) {
-    throw new RangeError(`a transaction takes ${MAX_TRANSACTION_OPS} operations, not ${ops.length}`);
-  }
-  const writes = ops.map(toWrite);
-  const keys = new Set(writes.map(({ pk, sk }) => JSON.stringify([pk, sk])));
-  if (keys.size < writes.length) throw new RangeError('two operations of a transaction are on the same key');
-  const size = writes.reduce((sum, { body = '', bytes }) => sum + sizeOf(body, bytes), 0);
-  if (size > MAX_TRANSACTION_BYTES) throw tooLarge('The change', size, MAX_TRANSACTION_BYTES);
-  return writes;
-}
-
-function toWrite(op: Op): WriteOp {
-  const condition = typeof op.if === 'string' ? op.if : op.if.rev;
-  if (!('put' in op)) {
-    const key = 'delete' in op ? op.delete : op.check;
-    requireKey(key);
-    return { kind: 'delete' in op ? 'delete' : 'check', pk: key.pk, sk: key.sk, if: condition };
-  }
-  const { pk, sk, bytes, expiresAt } = op.put;
-  requireKey(op.put);
-  const body = JSON.stringify(op.put.body);
-  if (body === undefined) throw new TypeError(`the body of ${pk} ${sk} is not JSON`);
-  if (expiresAt !== undefined && !Number.isSafeInteger(expiresAt))
-    throw new RangeError('expiresAt is in seconds');
-  const size = sizeOf(body, bytes);
-  if (size > MAX_ITEM_BYTES) throw tooLarge(`The record "${sk}"`, size, MAX_ITEM_BYTES);
-  // A copy: a view would take the whole buffer it looks at along to the writer's thread.
-  return { kind: 'put', pk, sk, if: condition, body, bytes: bytes && new Uint8Array(bytes), expiresAt };
-}
-
-const sizeOf = (body: string, bytes: Uint8Array | undefined) =>
-  Buffer.byteLength(body) + (bytes?.length ?? 0);
-
-const tooLarge = (what: string, size: number, most: number) =>
-  new CairnError('TOO_LARGE', `${what} has ${size} bytes; at most ${most} can be kept.`);
-
-function requireKey({ pk, sk }: Key): void {
-  requireText('partition key', pk, MAX_PK_BYTES);
-  requireText('sort key', sk, MAX_SK_BYTES);
-}
-
-function requireText(what: string, text: string, maxBytes: number): void {
-  if (text.length === 0) throw new RangeError(`a ${what} must not be empty`);
-  if (text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes) {
-    throw new RangeError(`a ${what} has at most ${maxBytes} bytes of UTF-8`);
-  }
-  if (!text.isWellFormed()) throw new RangeError(`a ${what} must be well-formed Unicode`);
 }
 
 /** After this many milliseconds without an answer the writer counts as lost. */

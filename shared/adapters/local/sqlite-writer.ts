@@ -1,16 +1,6 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
-
-/** One operation as the table's thread sends it; `body` is JSON text. */
-export interface WriteOp {
-  readonly kind: 'put' | 'delete' | 'check';
-  readonly pk: string;
-  readonly sk: string;
-  readonly if: 'absent' | 'exists' | 'any' | number;
-  readonly body?: string;
-  readonly bytes?: Uint8Array | undefined;
-  readonly expiresAt?: number | undefined;
-}
+import type { WriteOp } from '../table-limits.ts';
 
 /** Transactions that share one commit. `now` is in Unix seconds. */
 export interface WriteBatch {

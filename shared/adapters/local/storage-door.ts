@@ -2,6 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ERRORS, type ErrorCode } from '../../errors.ts';
 import { BlobError } from '../../ports/blob-store.ts';
+import { contentDisposition } from '../content-disposition.ts';
 import type { FilesystemBlobStore } from './filesystem-blob-store.ts';
 import type { SignedAccess } from './signed-url.ts';
 
@@ -59,7 +60,7 @@ async function get(
       // What users stored must not run as a page of this server.
       'Content-Security-Policy': "default-src 'none'; sandbox",
     };
-    if (access.filename !== undefined) headers['Content-Disposition'] = disposition(access.filename);
+    if (access.filename !== undefined) headers['Content-Disposition'] = contentDisposition(access.filename);
     if (lists(request.headers['if-none-match'], tag)) {
       response.writeHead(304, headers).end();
       return;
@@ -163,16 +164,6 @@ function requestedRange(
   throw new Refusal('RANGE_NOT_SATISFIABLE', `The object has ${size} bytes.`, {
     'Content-Range': `bytes */${size}`,
   });
-}
-
-/** RFC 6266 with RFC 8187: the name in UTF-8, and in ASCII for those who do not know that. */
-function disposition(filename: string): string {
-  const plain = filename.replace(/[^\x20-\x7e]|["\\%]/g, '_');
-  const encoded = encodeURIComponent(filename.toWellFormed()).replace(
-    /['()*]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-  return `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`;
 }
 
 const BUFFER_BYTES = 512 * 1024;

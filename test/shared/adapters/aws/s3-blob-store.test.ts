@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { openS3BlobStore, type S3BlobStoreOptions } from '../../../../shared/adapters/aws/s3-blob-store.ts';
+import { openS3Client } from '../../../../shared/adapters/aws/s3-client.ts';
+import { type Answer, answeringHandler, type Sent } from './answering-handler.ts';
+
+/** A store whose network answers what the test says. */
+function storeThat(answer: (sent: Sent, count: number) => Answer, options: Partial<S3BlobStoreOptions> = {}) {
+  const { sent, handler } = answeringHandler((request, count) => {
+    const reply = answer(request, count);
+    return reply instanceof Error
+      ? reply
+      : { ...reply, headers: { 'content-type': 'application/xml', ...reply.headers } };
+  });
+  const credentials = { accessKeyId: 'a', secretAccessKey: 'b' };
+  const client = openS3Client({ region: 'eu-central-1', credentials });
+  client.config.requestHandler = handler as never;
+  return { store: openS3BlobStore({ client, bucket: 'cairn', ...options }), sent };
+}
+const failure = (status: number, code: string): Answer => ({
+  status,
+  body: `<Error><Code>${code}</Code><Message>${code}</Message></Error>`,
+});
+const stored: Answer = { body: '', headers: { etag: '"e"' } };
+
+test('a small object carries its SHA-256 for the store to check, encrypted with the key that was asked for', async () => {
+  const { store, sent } = storeThat(() => stored, { kmsKeyId: 'key' });
+  const bytes = Buffer.from('bytes');
+  await store.put('a', bytes, { ifAbsent: true });
+  expect(sent[0]?.headers).toMatchObject({
+    'x-amz-checksum-sha256': createHash('sha256').update(bytes).digest('base64'),
+    'if-none-match': '*',
+    'x-amz-server-side-encryption': 'aws:kms',
+    'x-amz-server-side-encryption-aws-kms-key-id': 'key',
+    'x-amz-server-side-encryption-bucket-key-enabled': 'true',
+  });
+});
+
+test('to a store that knows no checksums none is sent', async () => {
+  const { store, sent } = storeThat(() => stored, { checksums: 'when-required' });
+  await store.put('a', Buffer.from('bytes'));
+  expect(Object.keys(sent[0]?.headers ?? {}).filter((name) => /checksum|encryption/.test(name))).toEqual([]);
+});
+
+test('a conditional write that another one overtook is sent again', async () => {
+  const { store, sent } = storeThat((_, count) =>
+    count < 3 ? failure(409, 'ConditionalRequestConflict') : failure(412, 'PreconditionFailed'),
+  );
+  await expect(store.put('a', Buffer.from('b'), { ifAbsent: true })).rejects.toMatchObject({
+    code: 'EXISTS',
+  });
+  expect(sent).toHaveLength(3);
+});
+
+test('an upload in parts is made for a CRC64NVME of the whole object, and each part brings its own', async () => {
+  const { store, sent } = storeThat(({ method, path }) => {
+    if (method === 'PUT') return stored;
+    const complete = '<CompleteMultipartUploadResult><ETag>"e-2"</ETag></CompleteMultipartUploadResult>';
+    const initiate = '<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>';
+    return { body: path.includes('a') && sent.length === 1 ? initiate : complete };
+  });
+  await store.put('a', Buffer.concat([Buffer.alloc(8 * 1024 * 1024), Buffer.from('123456789')]));
+  expect(sent.map(({ method }) => method)).toEqual(['POST', 'PUT', 'PUT', 'POST']);
+  expect(sent[0]?.headers).toMatchObject({
+    'x-amz-checksum-algorithm': 'CRC64NVME',
+    'x-amz-checksum-type': 'FULL_OBJECT',
+  });
+  // CRC-64/NVME's check value, of the digits 1 to 9.
+  const check = Buffer.from('ae8b14860a799888', 'hex').toString('base64');
+  expect(sent[2]?.headers['x-amz-checksum-crc64nvme']).toBe(check);
+  expect(sent[3]?.headers['x-amz-checksum-type']).toBe('FULL_OBJECT');
+  expect(sent[3]?.body).toContain(`<ChecksumCRC64NVME>${check}</ChecksumCRC64NVME>`);
+});
+
+test('a signed URL binds the length, and asks its bearer for nothing else', async () => {
+  const { store } = storeThat(() => stored, { kmsKeyId: 'key' });
+  const part = { number: 3, size: 7, expiresIn: 60 };
+  const { searchParams: put } = new URL(await store.presignPut('a', { size: 7, expiresIn: 60 }));
+  const { searchParams: sent } = new URL(await store.presignPart('a', '7.7.upload', part));
+  const { searchParams: get } = new URL(await store.presignGet('a', { expiresIn: 60 }));
+  expect(put.get('X-Amz-SignedHeaders')).toBe('content-length;host');
+  expect(sent.get('X-Amz-SignedHeaders')).toBe('content-length;host');
+  expect([sent.get('partNumber'), sent.get('uploadId')]).toEqual(['3', 'upload']);
+  expect(get.get('X-Amz-SignedHeaders')).toBe('host');
+  for (const parameters of [put, sent, get]) {
+    expect(parameters.get('X-Amz-Expires')).toBe('60');
+    expect([...parameters.keys()].filter((name) => /checksum|encryption/i.test(name))).toEqual([]);
+  }
+});
+
+test('a full store says so, and what the port has no word for stays as it is', async () => {
+  const full = storeThat(() => failure(507, 'InsufficientStorage'));
+  await expect(full.store.put('a', Buffer.from('b'))).rejects.toMatchObject({ code: 'NO_SPACE' });
+  const denied = storeThat(() => failure(403, 'AccessDenied'));
+  await expect(denied.store.put('a', Buffer.from('b'))).rejects.toMatchObject({ name: 'AccessDenied' });
+  await expect(denied.store.get('a')).rejects.toMatchObject({ name: 'AccessDenied' });
+  const elsewhere = storeThat(() => failure(404, 'NoSuchBucket'));
+  await expect(elsewhere.store.get('a')).rejects.toMatchObject({ name: 'NoSuchBucket' });
+});
