@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openS3BlobStore } from '../../shared/adapters/aws/s3-blob-store.ts';
 import type { BlobStore } from '../../shared/ports/blob-store.ts';
 import { planParts } from '../../shared/storage/part-plan.ts';
@@ -47,8 +47,7 @@ test('a stream of 1 GiB goes up and comes down in flat memory', async () => {
 test('an upload whose client is killed twice is resumed by listing its parts, and only what lacks is sent', async () => {
   const { partSize, parts } = planParts(RESUMED_BYTES);
   const { uploadId } = await store.createMultipart('resumed', { size: RESUMED_BYTES, partSize });
-  const there = async () => (await store.listParts('resumed', uploadId)).length;
-  const start = () =>
+  const client = (diesAfter?: number) =>
     spawn(process.execPath, [fileURLToPath(new URL('send-missing-parts.ts', import.meta.url))], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
@@ -61,23 +60,19 @@ test('an upload whose client is killed twice is resumed by listing its parts, an
           key: 'resumed',
           uploadId,
           size: RESUMED_BYTES,
+          diesAfter,
         }),
       },
     });
 
-  for (const share of [0.25, 0.6]) {
-    const client = start();
-    await vi.waitFor(async () => expect(await there()).toBeGreaterThanOrEqual(Math.floor(parts * share)), {
-      timeout: 240_000,
-      interval: 20,
-    });
-    client.kill('SIGKILL');
-    await once(client, 'exit');
+  const each = Math.floor(parts / 3);
+  for (const _ of ['first', 'second']) {
+    expect(await once(client(each), 'exit')).toEqual([null, 'SIGKILL']);
   }
   const before = await store.listParts('resumed', uploadId);
-  expect(before.length).toBeLessThan(parts);
+  expect(before.length).toBeGreaterThanOrEqual(2 * each);
 
-  const last = start();
+  const last = client();
   const output: string[] = [];
   last.stdout.setEncoding('utf8').on('data', (chunk: string) => output.push(chunk));
   expect(await once(last, 'exit')).toEqual([0, null]);
@@ -85,7 +80,9 @@ test('an upload whose client is killed twice is resumed by listing its parts, an
   const missing = Array.from({ length: parts }, (_, index) => index + 1).filter(
     (number) => !before.some((part) => part.number === number),
   );
-  expect(sent).toEqual(missing);
+  // The part that was on its way when the client died may have arrived since.
+  expect(missing).toEqual(expect.arrayContaining(sent));
+  expect(sent.length).toBeGreaterThanOrEqual(missing.length - 1);
   expect(mostMiB).toBeLessThan(400);
 
   const stat = await store.completeMultipart('resumed', uploadId, await store.listParts('resumed', uploadId));

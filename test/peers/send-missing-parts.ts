@@ -7,10 +7,10 @@ import { partLength, planParts } from '../../shared/storage/part-plan.ts';
 import { generated, generatedDigest } from './generated-bytes.ts';
 
 /**
- * A client of an upload that is described in the environment: sends by signed URLs the parts that are not listed yet,
- * and prints which, and how much memory that took.
+ * A client of an upload that is described in the environment: sends by signed URLs the parts that are not listed yet, two
+ * at a time, and prints which, and how much memory that took. With `diesAfter`, it kills itself when that many were sent.
  */
-const { endpoint, bucket, key, uploadId, size } = JSON.parse(process.env.UPLOAD ?? '{}');
+const { endpoint, bucket, key, uploadId, size, diesAfter } = JSON.parse(process.env.UPLOAD ?? '{}');
 const store = openS3BlobStore({
   client: openS3Client({ endpoint, region: 'us-east-1', pathStyle: true }),
   bucket,
@@ -21,6 +21,7 @@ const missing = Array.from({ length: plan.parts }, (_, index) => index + 1).filt
   (number) => !there.has(number),
 );
 
+let sent = 0;
 async function send(number: number): Promise<void> {
   const length = partLength(size, plan, number);
   const url = await store.presignPart(key, uploadId, { number, size: length, expiresIn: 600 });
@@ -34,6 +35,8 @@ async function send(number: number): Promise<void> {
   });
   await pipeline(generated(start, length), put);
   if ((await answer) !== 200) throw new Error(`part ${number}: ${await answer}`);
+  sent += 1;
+  if (sent === diesAfter) process.kill(process.pid, 'SIGKILL');
 }
 
 await pMap(missing, send, { concurrency: 2 });
