@@ -1,6 +1,7 @@
-import { spawnSync } from 'node:child_process';
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import type { Readable } from 'node:stream';
 import { type RunningServer, runServer } from '../tools/run-server.ts';
 
 export const TOKEN = 'a-token-for-the-bench';
@@ -37,10 +38,24 @@ export async function startServer(dataDir: string): Promise<BenchServer> {
 /** Runs a command. @throws Error naming the Debian package when it is not there */
 export function command(name: string, debian: string, args: readonly string[]): string {
   const { status, stdout, stderr, error } = spawnSync(name, args, { encoding: 'utf8' });
-  if (error) throw new Error(`\`${name}\` is needed: install the Debian package ${debian}.`);
+  if (error) throw missing(name, debian);
   if (status !== 0) throw new Error(`${name} ${args.join(' ')}: ${stderr || stdout}`);
   return stdout;
 }
+
+/** Starts a command that runs until it is killed; it says what it has to say on its standard error. */
+export async function startCommand(
+  name: string,
+  debian: string,
+  args: readonly string[],
+): Promise<ChildProcessByStdio<null, null, Readable>> {
+  const child = spawn(name, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  await once(child, 'spawn').catch(() => Promise.reject(missing(name, debian)));
+  return child;
+}
+
+const missing = (name: string, debian: string) =>
+  new Error(`\`${name}\` is needed: install the Debian package ${debian}.`);
 
 /** A port that nobody listens on now. */
 export async function freePort(): Promise<number> {

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
+import { startCommand } from './context.ts';
 import { seconds } from './measurement.ts';
 
 /** Appends of 1 KB that the disk makes durable in a second, one after the other. */
@@ -18,14 +18,15 @@ export async function fsyncsPerSecond(path: string): Promise<number> {
   return times / took;
 }
 
-/** Counts a process's fsync and fdatasync calls, in all its threads, from now until `stop`. */
-export async function countFsyncs(pid: number | undefined): Promise<{ stop(): Promise<number> }> {
-  const strace = spawn('strace', ['-f', '-c', '-e', 'trace=fsync,fdatasync', '-p', String(pid)], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+/** Counts the fsyncs of files whose path has one of `names` in it, by a process in all its threads, until `stop`. */
+export async function countFsyncs(
+  pid: number | undefined,
+  names: readonly string[],
+): Promise<{ stop(): Promise<number> }> {
+  const asked = ['-f', '-y', '-e', 'trace=fsync,fdatasync', '-p', String(pid)];
+  const strace = await startCommand('strace', 'strace', asked);
   let output = '';
   await new Promise<void>((resolve, reject) => {
-    strace.once('error', () => reject(new Error('`strace` is needed: install the Debian package strace.')));
     strace.once('exit', () => reject(new Error(`strace: ${output}`)));
     strace.stderr.setEncoding('utf8').on('data', (text: string) => {
       output += text;
@@ -37,8 +38,8 @@ export async function countFsyncs(pid: number | undefined): Promise<{ stop(): Pr
       const closed = once(strace, 'close');
       strace.kill('SIGINT');
       await closed;
-      const calls = output.matchAll(/^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s.*?f(?:data)?sync$/gm);
-      return [...calls].reduce((sum, [, count]) => sum + Number(count), 0);
+      const synced = [...output.matchAll(/f(?:data)?sync\(\d+<([^>]*)>/g)].map(([, path = '']) => path);
+      return synced.filter((path) => names.some((name) => path.includes(name))).length;
     },
   };
 }

@@ -1,8 +1,13 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import process from 'node:process';
-import { serve } from '@hono/node-server';
-import { Hono } from 'hono';
+import { fileURLToPath } from 'node:url';
 
-/** The least that Hono can do: what the API is held against. Prints its port. */
-const app = new Hono();
-app.get('/hello', (c) => c.json({ hello: 'world' }));
-serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => process.stdout.write(`${port}\n`));
+/** Starts the least that Hono can do, in a process of its own. */
+export async function startHello(): Promise<{ readonly url: string; stop(): void }> {
+  const child = spawn(process.execPath, [fileURLToPath(new URL('./hello-server.ts', import.meta.url))], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [port] = (await once(child.stdout, 'data')) as [Buffer];
+  return { url: `http://127.0.0.1:${String(port).trim()}/hello`, stop: () => void child.kill() };
+}

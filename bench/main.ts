@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,6 +28,10 @@ if (unknown !== undefined) {
 const json = process.argv.includes('--json');
 const work = await mkdtemp(join(tmpdir(), 'cairn-bench-'));
 const results: Measurement[] = [];
+process.once('SIGINT', () => {
+  rmSync(work, { recursive: true, force: true });
+  process.exit(130);
+});
 if (!json) print('', 'what', 'client', 'figure', 'bar');
 try {
   for (const [name, bench] of Object.entries(BENCHES)) {

@@ -12,17 +12,18 @@ export interface Measurement {
   readonly reached?: boolean;
 }
 
+/** The median of a figure over all rounds. */
+export const medianOf = <K extends string>(rounds: readonly Record<K, number>[], figure: K): number =>
+  median(rounds.map((round) => round[figure]));
+
+/** The median of two figures' quotient: taken in the same round, what disturbs one has disturbed the other. */
+export const ratioOf = <K extends string>(rounds: readonly Record<K, number>[], over: K, under: K): number =>
+  median(rounds.map((round) => round[over] / round[under]));
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
-
-/**
- * The best of several rounds: what else the machine does can only make one worse. It is asked of a peer as well, so that
- * their quotient is of two undisturbed rounds.
- */
-export const shortest = (times: readonly number[]): number => Math.min(...times);
-export const fastest = (rates: readonly number[]): number => Math.max(...rates);
 
 /** Runs `measure` so many times, one after the other. */
 export async function repeat<T>(times: number, measure: (round: number) => T | Promise<T>): Promise<T[]> {

@@ -1,10 +1,13 @@
-import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { command, freePort } from './context.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { freePort, startCommand } from './context.ts';
 
-/** nginx over the files of one folder, with the settings it is quickest with. */
+/**
+ * nginx over the files of one folder, with the settings that are the quickest over loopback: large reads, twice as quick
+ * as `sendfile` with `tcp_nopush` and a little quicker than without.
+ */
 export async function startNginx(root: string): Promise<{ readonly url: string; stop(): Promise<void> }> {
   const own = join(root, 'nginx');
   await mkdir(own);
@@ -13,15 +16,17 @@ export async function startNginx(root: string): Promise<{ readonly url: string; 
   await writeFile(
     config,
     `daemon off; pid ${own}/pid; error_log ${own}/error.log; user root;
-     events {} http { access_log off; sendfile on; tcp_nopush on; client_body_temp_path ${own}/body;
+     events {} http { access_log off; sendfile off; output_buffers 2 512k; client_body_temp_path ${own}/body;
      server { listen 127.0.0.1:${port}; root ${root}; } }`,
   );
-  command('nginx', 'nginx-light', ['-t', '-c', config]);
-  const child = spawn('nginx', ['-c', config], { stdio: 'ignore' });
+  const child = await startCommand('nginx', 'nginx-light', ['-c', config]);
+  child.stderr.resume();
   const exited = once(child, 'exit');
   const url = `http://127.0.0.1:${port}`;
-  while (spawnSync('curl', ['-sI', url]).status !== 0)
+  while (!(await answers(url))) {
     if (child.exitCode !== null) throw new Error('nginx did not start');
+    await pause(25);
+  }
   return {
     url,
     async stop() {
@@ -30,3 +35,9 @@ export async function startNginx(root: string): Promise<{ readonly url: string; 
     },
   };
 }
+
+const answers = (url: string) =>
+  fetch(url).then(
+    () => true,
+    () => false,
+  );

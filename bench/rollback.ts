@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Bench, type BenchServer, startServer, TOKEN } from './context.ts';
 import { deployFirst, endpointIs, pushVersions, updateEndpoint } from './endpoint.ts';
-import { type Measurement, median, repeat } from './measurement.ts';
+import { type Measurement, medianOf, repeat } from './measurement.ts';
 import { digitImages, digitsModel } from './sample-input.ts';
 
 const ROUNDS = 3;
@@ -18,7 +18,7 @@ export async function rollback({ dir }: Bench): Promise<Measurement[]> {
   try {
     await pushVersions(server, 'digits', [digitsModel('v1'), digitsModel('v3-broken')]);
     const rounds = await repeat(ROUNDS, (round) => breakAndWatch(server, `digits-${round}`));
-    const time = median(rounds.map(({ ms }) => ms));
+    const time = medianOf(rounds, 'ms');
     const lost = rounds.reduce((sum, round) => sum + round.lost, 0);
     const requests = rounds.reduce((sum, round) => sum + round.requests, 0);
     return [

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Bench, startServer } from './context.ts';
-import { type Measurement, median, repeat, seconds } from './measurement.ts';
+import { type Measurement, medianOf, repeat, seconds } from './measurement.ts';
 import { memory } from './memory.ts';
 
 const ROUNDS = 5;
@@ -22,9 +22,9 @@ export async function start({ dir }: Bench): Promise<Measurement[]> {
     await server.stop();
     return { node: node * 1000, ready, resident };
   });
-  const node = median(runs.map((run) => run.node));
-  const ready = median(runs.map((run) => run.ready));
-  const resident = median(runs.map((run) => run.resident));
+  const node = medianOf(runs, 'node');
+  const ready = medianOf(runs, 'ready');
+  const resident = medianOf(runs, 'resident');
   return [
     {
       what: 'ready after the process starts',

@@ -1,10 +1,11 @@
-import { createHash, type Hash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rm, stat, statfs, unlink, writeFile } from 'node:fs/promises';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { BlobError, type MultipartShape, type PartStat } from '../../ports/blob-store.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { mismatch, writeStream } from './blob-writing.ts';
 import { syncDirectory } from './durable-file.ts';
+import { type FileDigest, type FileDigests, fileDigests } from './file-digests.ts';
 
 /**
  * An upload is a directory: `upload.json`, `data` with every part in its place, and in `parts/` one empty file for
@@ -16,7 +17,8 @@ interface Upload {
   readonly parts: Map<number, PartStat>;
   readonly writing: Map<number, { stop: AbortController; ended: Promise<unknown> }>;
   /** The first parts are hashed while others still arrive, so that completing seldom reads them again. */
-  digest: { readonly hash: Hash; parts: number };
+  digest: { readonly sha256: FileDigest; parts: number };
+  readonly digests: FileDigests;
   hashing: Promise<void>;
   closed: boolean;
 }
@@ -26,18 +28,18 @@ interface UploadDescription extends MultipartShape {
   readonly key: string;
 }
 
-const READ_BYTES = 1024 * 1024;
 /** An upload that got no part for so many milliseconds is removed when the store is opened. */
 const FORGOTTEN_AFTER = 7 * 24 * 60 * 60 * 1000;
 
 /** The unfinished multipart uploads in a directory. */
 export function blobUploads(root: string, clock: Clock) {
   const known = new Map<string, Promise<Upload>>();
+  const digests = fileDigests();
 
   const find = async (key: string, uploadId: string): Promise<Upload> => {
     let found = known.get(uploadId);
     if (found === undefined) {
-      found = load(root, key, uploadId);
+      found = load(root, key, uploadId, digests);
       known.set(uploadId, found);
       found.catch(() => known.delete(uploadId));
     }
@@ -110,7 +112,7 @@ export function blobUploads(root: string, clock: Clock) {
       }
       requireParts(upload, parts);
       await hashAhead(upload);
-      const result = await place(`${upload.directory}/data`, upload.digest.hash.copy().digest('hex'));
+      const result = await place(`${upload.directory}/data`, await upload.digest.sha256.value());
       await remove(uploadId, upload);
       return result;
     } catch (error) {
@@ -136,6 +138,7 @@ export function blobUploads(root: string, clock: Clock) {
 
   const remove = async (uploadId: string, upload: Upload): Promise<void> => {
     await rm(upload.directory, { recursive: true, force: true });
+    upload.digest.sha256.end();
     known.delete(uploadId);
   };
 
@@ -155,7 +158,7 @@ export function blobUploads(root: string, clock: Clock) {
 const unknownUpload = (key: string, uploadId: string) =>
   new BlobError('NOT_FOUND', key, `there is no upload ${uploadId}`);
 
-async function load(root: string, key: string, uploadId: string): Promise<Upload> {
+async function load(root: string, key: string, uploadId: string, digests: FileDigests): Promise<Upload> {
   if (!/^[0-9a-f]{32}$/.test(uploadId)) throw unknownUpload(key, uploadId);
   const directory = `${root}/${uploadId}`;
   try {
@@ -167,7 +170,8 @@ async function load(root: string, key: string, uploadId: string): Promise<Upload
       description,
       parts: new Map(parts.map((part) => [part.number, part])),
       writing: new Map(),
-      digest: { hash: createHash('sha256'), parts: 0 },
+      digests,
+      digest: { sha256: digests.begin(), parts: 0 },
       hashing: Promise.resolve(),
       closed: false,
     };
@@ -208,21 +212,17 @@ async function replacePart(
   if (before !== undefined) {
     // What is half written over must count neither as there nor as hashed.
     upload.parts.delete(number);
-    upload.digest = { hash: createHash('sha256'), parts: 0 };
+    hashAnew(upload);
     await unlink(`${directory}/parts/${fileName(before)}`);
     await syncDirectory(`${directory}/parts`);
   }
   const part: PartStat = { number, size, etag: randomBytes(16).toString('hex') };
-  // The part that is next in order is hashed on its way in.
-  const { digest } = upload;
-  const hash = digest.parts + 1 === number ? digest.hash.copy() : undefined;
   const data = await open(`${directory}/data`, 'r+');
   try {
     const bytes = source.iterator({ destroyOnReturn: false });
     await writeStream(data, description.key, bytes, {
       position: description.partSize * (number - 1),
       size,
-      hash,
     });
     await data.datasync();
   } finally {
@@ -231,7 +231,6 @@ async function replacePart(
   await writeFile(`${directory}/parts/${fileName(part)}`, '');
   await syncDirectory(`${directory}/parts`);
   upload.parts.set(number, part);
-  if (hash !== undefined && upload.digest === digest) upload.digest = { hash, parts: number };
   return part;
 }
 
@@ -261,24 +260,22 @@ function hashAhead(upload: Upload): Promise<void> {
 
 async function hashReady(upload: Upload): Promise<void> {
   const { digest, parts, description } = upload;
-  if (!parts.has(digest.parts + 1)) return;
-  const data = await open(`${upload.directory}/data`, 'r');
-  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  const path = `${upload.directory}/data`;
   try {
     for (let part = parts.get(digest.parts + 1); part; part = parts.get(digest.parts + 1)) {
       const start = description.partSize * (part.number - 1);
-      for (let at = 0; at < part.size; ) {
-        const length = Math.min(READ_BYTES, part.size - at);
-        const { bytesRead } = await data.read(buffer, 0, length, start + at);
-        if (bytesRead === 0) throw new Error(`${upload.directory}/data is shorter than its parts`);
-        // A part that is being replaced made the digest another one.
-        if (upload.digest !== digest) return;
-        digest.hash.update(buffer.subarray(0, bytesRead));
-        at += bytesRead;
-      }
+      await digest.sha256.add({ path, start, length: part.size });
+      // A part that is being replaced made the digest another one.
+      if (upload.digest !== digest) return;
       digest.parts = part.number;
     }
-  } finally {
-    await data.close();
+  } catch (error) {
+    if (upload.digest === digest) hashAnew(upload);
+    throw error;
   }
+}
+
+function hashAnew(upload: Upload): void {
+  upload.digest.sha256.end();
+  upload.digest = { sha256: upload.digests.begin(), parts: 0 };
 }

@@ -9,7 +9,7 @@ const WRITE_CHUNKS = 512;
 /** … of which so many may be under way before the source has to wait. */
 const WRITES_UNDER_WAY = 4;
 /** Data is flushed in the background each time so much was written, so that the fsync at the end is short. */
-const FLUSH_BYTES = 128 * 1024 * 1024;
+const FLUSH_BYTES = 16 * 1024 * 1024;
 
 export interface Writing {
   /** Where in the file the first byte goes. */

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type BigIntStats, constants } from 'node:fs';
+import { type BigIntStats, constants, existsSync } from 'node:fs';
 import {
   chmod,
   copyFile,
@@ -125,7 +125,7 @@ export async function openFilesystemBlobStore(
     requireDigest(key, sha256, createHash('sha256').update(bytes).digest('hex'));
     const path = pathOf(key);
     try {
-      if (ifAbsent && (await isThere(path))) throw new BlobError('EXISTS', key);
+      if (ifAbsent && existsSync(path)) throw new BlobError('EXISTS', key);
       const entry = { path: relative(objects, path), bytes };
       const numbers = await directories.add(dirname(path), () => journaled.put(entry), { synced: true });
       const placed = { ...toStat(numbers), sha256 };
@@ -329,12 +329,6 @@ export async function openFilesystemBlobStore(
     verifyUrl: signer.verify,
   };
 }
-
-const isThere = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 function requireDigest(key: string, expected: string | undefined, found: string): void {
   if (expected === undefined || found === expected) return;
