@@ -1,18 +1,8 @@
-import {
-  closeSync,
-  fdatasyncSync,
-  fstatSync,
-  fsync,
-  fsyncSync,
-  openSync,
-  renameSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fstatSync, fsync, fsyncSync, openSync, renameSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
-import { type JournalEntry, journalRecord } from './blob-journal.ts';
+import { appendRecords, type JournalEntry, journalRecord, writeWhole } from './blob-journal.ts';
 
 export interface JournalPlaces {
   readonly objects: string;
@@ -71,8 +61,7 @@ async function answer(request: JournalRequest): Promise<JournalAnswer> {
     await settling;
     return { id: request.id };
   }
-  writeWhole(journal.fd, Buffer.concat(request.put.map(journalRecord)));
-  fdatasyncSync(journal.fd);
+  appendRecords(journal.fd, Buffer.concat(request.put.map(journalRecord)));
   const stats = request.put.map(place);
   if (written >= SETTLE_BYTES) settle();
   return { id: request.id, stats };
@@ -135,13 +124,9 @@ function openJournal(): { fd: number; path: string } {
     journals,
     `${String(Date.now()).padStart(15, '0')}-${String(++number).padStart(6, '0')}.log`,
   );
-  const fd = openSync(path, 'wx', 0o600);
+  const fd = openSync(path, 'ax', 0o600);
   const directory = openSync(journals, 'r');
   fsyncSync(directory);
   closeSync(directory);
   return { fd, path };
-}
-
-function writeWhole(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { fdatasyncSync, fstatSync, ftruncateSync, writeSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { syncDirectory } from './durable-file.ts';
@@ -20,6 +21,25 @@ export function journalRecord({ path, bytes }: JournalEntry): Buffer {
   header.writeUInt32LE(name.length, 4);
   createHash('sha256').update(name).update(bytes).digest().copy(header, 8);
   return Buffer.concat([header, name, bytes]);
+}
+
+/**
+ * Adds records to a journal that is open for appending, durably. When they do not fit whole they are taken back: replay
+ * would stop at a torn record, and lose all that come after it.
+ */
+export function appendRecords(fd: number, records: Uint8Array, write: typeof writeWhole = writeWhole): void {
+  const { size } = fstatSync(fd);
+  try {
+    write(fd, records);
+    fdatasyncSync(fd);
+  } catch (error) {
+    ftruncateSync(fd, size);
+    throw error;
+  }
+}
+
+export function writeWhole(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }
 
 /** The records of a journal up to the first that was not written whole. */

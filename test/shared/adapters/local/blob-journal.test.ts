@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { journalEntries, journalRecord } from '../../../../shared/adapters/local/blob-journal.ts';
+import {
+  appendRecords,
+  journalEntries,
+  journalRecord,
+} from '../../../../shared/adapters/local/blob-journal.ts';
 import { openFilesystemBlobStore } from '../../../../shared/adapters/local/filesystem-blob-store.ts';
 
 let root: string;
@@ -89,4 +94,19 @@ test('of a journal that ends in the middle of a record, or holds other bytes, wh
       },
     ),
   );
+});
+
+test('a record that the disk had no room for hides none that come after it', async () => {
+  const path = join(root, 'journal.log');
+  const fd = openSync(path, 'ax');
+  const record = (text: string) => journalRecord({ path: text, bytes: Buffer.from(text) });
+  appendRecords(fd, record('before'));
+  const full = (_: number, bytes: Uint8Array) => {
+    writeSync(fd, bytes, 0, 20);
+    throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+  };
+  expect(() => appendRecords(fd, record('torn'), full)).toThrow('no space left');
+  appendRecords(fd, record('after'));
+  closeSync(fd);
+  expect([...journalEntries(await readFile(path))].map((entry) => entry.path)).toEqual(['before', 'after']);
 });
