@@ -12,8 +12,11 @@ export interface BlobStore {
   /** @throws BlobError `NOT_FOUND`, `RANGE_NOT_SATISFIABLE` */
   get(key: string, range?: ByteRange): Promise<AsyncIterable<Uint8Array>>;
   stat(key: string): Promise<BlobStat | undefined>;
-  /** Server-side (a hard link where that is possible); replaces the target. @throws BlobError `NOT_FOUND` */
-  copy(from: string, to: string): Promise<void>;
+  /**
+   * Server-side (a hard link where that is possible); replaces the target.
+   * @throws BlobError `NOT_FOUND`, also when the object is no longer the one of `etag`
+   */
+  copy(from: string, to: string, options?: { etag?: string }): Promise<void>;
   /** Succeeds if there is no such object. */
   delete(key: string): Promise<void>;
   /** Keys that begin with `prefix`, in byte order, after `after`. */

@@ -3,7 +3,7 @@ import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import { commit, exclusively } from '../audit/commit.ts';
 import { CairnError } from '../errors.ts';
-import type { BlobStat, PartStat } from '../ports/blob-store.ts';
+import { BlobError, type BlobStat, type PartStat } from '../ports/blob-store.ts';
 import type { Ports } from '../ports/ports.ts';
 import { digestUntil } from '../storage/checkpointed-digest.ts';
 import { blobKey, stagingKey } from '../storage/prefix.ts';
@@ -143,10 +143,20 @@ async function admitFile(
   const key = stagingKey(model.workspace, model.id, upload.id, index);
   const stat = (await ports.blobs.stat(key)) ?? (await assemble(ports, key, file));
   checkSize(file, stat.size);
-  const sha256 = stat.sha256 ?? (await hash(ports, model, upload, index, key, deadline));
+  const sha256 = stat.sha256 ?? (await hash(ports, model, upload, index, { key, etag: stat.etag }, deadline));
   if (sha256 === undefined) return false;
   checkDigest(file, sha256);
-  await ports.blobs.copy(key, contentKey);
+  try {
+    // Its signed URL is still good: what was sent to it meanwhile was not verified.
+    await ports.blobs.copy(key, contentKey, { etag: stat.etag });
+  } catch (error) {
+    if (!(error instanceof BlobError && error.code === 'NOT_FOUND')) throw error;
+    throw new CairnError(
+      'CONFLICT',
+      `"${file.path}" was sent again or removed while it was verified.`,
+      'files',
+    );
+  }
   return true;
 }
 
@@ -162,15 +172,16 @@ async function hash(
   model: StoredModel,
   upload: Upload,
   index: number,
-  key: string,
+  { key, etag }: { key: string; etag: string },
   deadline: number | undefined,
 ): Promise<string | undefined> {
   if (deadline === undefined) return digest(ports.blobs, key);
-  const from = upload.checked?.file === index ? upload.checked.hashed : undefined;
+  const { checked: before } = upload;
+  const from = before?.file === index && before.etag === etag ? before.hashed : undefined;
   const result = await digestUntil(ports.blobs, key, () => ports.clock.now() >= deadline, from);
   if ('sha256' in result) return result.sha256;
   const { body, rev } = await findUpload(ports, model, upload.id);
-  const checked: Upload = { ...body, checked: { file: index, hashed: result.checkpoint } };
+  const checked: Upload = { ...body, checked: { file: index, etag, hashed: result.checkpoint } };
   await ports.table.transact([{ put: { ...uploadKey(model.id, upload.id), body: checked }, if: { rev } }]);
   return undefined;
 }

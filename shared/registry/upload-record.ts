@@ -11,8 +11,8 @@ export interface Upload {
   readonly id: string;
   readonly version: number;
   readonly state: 'OPEN' | 'VERIFYING' | 'COMPLETED' | 'ABORTED';
-  /** How far verification has come in the file of that index, when it takes several runs. */
-  readonly checked?: { readonly file: number; readonly hashed: HashCheckpoint };
+  /** How far verification has come in the file of that index, and in which of its objects, when it takes several runs. */
+  readonly checked?: { readonly file: number; readonly etag: string; readonly hashed: HashCheckpoint };
   readonly createdAt: number;
   readonly createdBy: string;
   /** Milliseconds since the epoch. */

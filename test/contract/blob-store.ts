@@ -218,6 +218,15 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
         expect((await store.list(at)).objects.map(({ key }) => key)).toEqual([`${at}a`, `${at}b`]);
       });
 
+      it('a copy of the object of an etag is NOT_FOUND once another one stands there', async () => {
+        const at = prefix();
+        const { etag } = await store.put(`${at}a`, Buffer.from('first'));
+        await store.copy(`${at}a`, `${at}b`, { etag });
+        await store.put(`${at}a`, Buffer.from('other'));
+        expect(await code(store.copy(`${at}a`, `${at}b`, { etag }))).toBe('NOT_FOUND');
+        expect((await read(`${at}b`)).toString()).toBe('first');
+      });
+
       it('a copy of nothing is NOT_FOUND', async () => {
         const at = prefix();
         expect(await code(store.copy(`${at}a`, `${at}b`))).toBe('NOT_FOUND');

@@ -104,9 +104,9 @@ export function openS3BlobStore({
 
     stat: (key) => on(key, () => head(key)).catch(orUndefined),
 
-    copy: (from, to) => {
+    copy: (from, to, { etag } = {}) => {
       requireKey(to);
-      return on(from, () => copyObject(at, from, to, copyLimits));
+      return on(from, () => copyObject(at, from, to, { etag, limits: copyLimits }));
     },
 
     delete: async (key) => {

@@ -7,7 +7,8 @@ import {
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import pMap from 'p-map';
-import { encryptionOf, MAX_PARTS, type S3Bucket } from './s3-bucket.ts';
+import { BlobError } from '../../ports/blob-store.ts';
+import { encryptionOf, MAX_PARTS, type S3Bucket, unquoted } from './s3-bucket.ts';
 
 const MIB = 1024 * 1024;
 /** The most that CopyObject takes. */
@@ -21,17 +22,20 @@ export interface CopyLimits {
   readonly part: number;
 }
 
+const LIMITS: CopyLimits = { whole: COPY_MAX_BYTES, part: COPY_PART_BYTES };
+
 /** Copies within the bucket, on the store's side; an object above 5 GiB in parts, all of them of the object that it was. */
 export async function copyObject(
   within: S3Bucket,
   from: string,
   to: string,
-  limits: CopyLimits = { whole: COPY_MAX_BYTES, part: COPY_PART_BYTES },
+  { etag, limits = LIMITS }: { etag?: string | undefined; limits?: CopyLimits | undefined } = {},
 ): Promise<void> {
   const { client, bucket } = within;
   const { ContentLength: size = 0, ETag } = await client.send(
     new HeadObjectCommand({ Bucket: bucket, Key: from }),
   );
+  if (etag !== undefined && unquoted(ETag) !== etag) throw new BlobError('NOT_FOUND', from);
   const source = {
     CopySource: `${bucket}/${from.split('/').map(encodeURIComponent).join('/')}`,
     CopySourceIfMatch: ETag,

@@ -186,12 +186,18 @@ export async function openFilesystemBlobStore(
     throw new BlobError('NOT_FOUND', key);
   };
 
-  const copyTo = async (key: string, path: string): Promise<void> => {
+  const copyTo = async (key: string, path: string, etag?: string): Promise<void> => {
     const from = pathOf(key);
+    const requireSame = async (file: string) => {
+      const found = await stat(file, { bigint: true });
+      if (!found.isFile() || (etag !== undefined && toStat(found).etag !== etag))
+        throw new BlobError('NOT_FOUND', key);
+    };
     try {
-      const found = await stat(from);
-      if (!found.isFile()) throw new BlobError('NOT_FOUND', key);
+      await requireSame(from);
       await link(from, path);
+      // The key may have got another file meanwhile; which one was linked tells the link.
+      await requireSame(path);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (isMissing(error)) throw new BlobError('NOT_FOUND', key);
@@ -233,11 +239,11 @@ export async function openFilesystemBlobStore(
       }
     },
 
-    copy: async (from, to) => {
+    copy: async (from, to, { etag } = {}) => {
       pathOf(to);
       const path = unfinishedPath();
       try {
-        await copyTo(from, path);
+        await copyTo(from, path, etag);
         await place(path, to, false);
       } catch (error) {
         throw writeError(error, to);

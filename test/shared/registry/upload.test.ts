@@ -132,6 +132,26 @@ describe('an upload', () => {
     expect(new Set(made.map(({ commit }) => commit)).size).toBe(1);
   });
 
+  test('takes nothing that was sent to its signed URL after it was verified', async () => {
+    const bytes = Buffer.from('right');
+    const { upload } = await begin({ 'a.bin': bytes });
+    await send(upload, 'a.bin', bytes);
+    const swapping = {
+      ...ports,
+      blobs: {
+        ...ports.blobs,
+        copy: async (...[from, to, options]: Parameters<typeof ports.blobs.copy>) => {
+          await send(upload, 'a.bin', Buffer.from('wrong'));
+          return ports.blobs.copy(from, to, options);
+        },
+      },
+    };
+    await expect(completeUpload(swapping, ada, upload)).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(await ports.blobs.stat(blobKey('default', model.id, sha256(bytes)))).toBeUndefined();
+    await send(upload, 'a.bin', bytes);
+    expect(await completeUpload(ports, ada, upload)).toMatchObject({ status: 'READY' });
+  });
+
   test('that is aborted or expires leaves a FAILED version that keeps its number', async () => {
     const bytes = randomBytes(70 * MIB);
     const aborted = await begin({ 'a.bin': bytes });
