@@ -1,11 +1,12 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { commit, exclusively } from '../audit/commit.ts';
 import { CairnError } from '../errors.ts';
+import { itemsOf } from '../ports/items-of.ts';
 import { type ListPage, listPage, type PageRequest } from '../ports/page.ts';
 import type { Ports } from '../ports/ports.ts';
-import type { Item, Key } from '../ports/table.ts';
+import type { Item, Key, Table } from '../ports/table.ts';
 import { type Caller, systemCaller } from './caller.ts';
-import { allows, authorize, type Grant } from './grant.ts';
+import { allows, authorize, type Grant, type Scope } from './grant.ts';
 
 /** A token's record; only the hash of its secret is kept. */
 export interface Token {
@@ -42,8 +43,12 @@ const idOf = (token: string) => FORM.exec(token)?.[1] ?? CHOSEN_ID;
 /** Shortest token that automation may choose. */
 export const CHOSEN_TOKEN_MIN = 16;
 
+/** Cairn's own controllers act under such names; nobody else may. */
+const SYSTEM = 'system:';
+
 /**
- * Makes a token. A caller gives grants it has itself, so only an admin of all it grants can.
+ * Makes a token. A caller gives grants it has itself, so only an admin of all it grants can; and a principal that holds
+ * tokens already only to an admin of all that those grant, so that nobody takes the name of someone who may more.
  * @returns the record, and the token itself: the only time it is seen
  */
 export async function issueToken(
@@ -51,15 +56,8 @@ export async function issueToken(
   caller: Caller,
   input: { principal: string; description: string; grants: readonly Grant[]; expiresAt?: number | undefined },
 ): Promise<{ token: string; info: TokenInfo }> {
-  for (const grant of input.grants) {
-    authorize(
-      caller,
-      'admin',
-      grant.models === '*'
-        ? { workspace: grant.workspace }
-        : { workspace: grant.workspace, name: grant.models },
-    );
-  }
+  for (const grant of input.grants) authorize(caller, 'admin', scopeOf(grant));
+  await requireName(ports.table, caller, input.principal);
   const id = randomBytes(8).toString('hex');
   const token = `cairn_${id}_${randomBytes(32).toString('base64url')}`;
   const record: Token = {
@@ -78,6 +76,30 @@ export async function issueToken(
     { put: { ...tokenKey(id), body: record }, if: 'absent' },
   ]);
   return { token, info };
+}
+
+const scopeOf = ({ workspace, models }: Grant): Scope =>
+  models === '*' ? { workspace } : { workspace, name: models };
+
+/** Whether the caller is an admin of all that the token grants. */
+const administers = (caller: Caller, { grants }: Pick<Token, 'grants'>): boolean =>
+  grants.every((grant) => allows(caller, 'admin', scopeOf(grant)));
+
+/** Whether the caller may know of a token: its own principal's, and those whose grants it is admin of. */
+export const seesToken = (caller: Caller, token: Pick<Token, 'principal' | 'grants'>): boolean =>
+  token.principal === caller.principal || administers(caller, token);
+
+async function requireName(table: Table, caller: Caller, principal: string): Promise<void> {
+  if (principal.startsWith(SYSTEM))
+    throw new CairnError('INVALID_ARGUMENT', `principal must not begin with "${SYSTEM}".`, 'principal');
+  if (principal === caller.principal || allows(caller, 'admin', { workspace: '*' })) return;
+  for await (const { body } of itemsOf(table, TOKENS)) {
+    const token = body as Token;
+    if (token.principal === principal && !administers(caller, token)) {
+      const detail = `"${principal}" has a token whose grants ${caller.principal} is not admin of.`;
+      throw new CairnError('PERMISSION_DENIED', detail, 'principal');
+    }
+  }
 }
 
 /**
@@ -136,26 +158,30 @@ function sameHash(a: string, b: string): boolean {
   return timingSafeEqual(Buffer.from(a, 'hex'), Buffer.from(b, 'hex'));
 }
 
-/** A page of tokens by id: all for an admin of everything, else the caller's own. */
+/** A page of tokens by id, those that the caller may know of. */
 export async function listTokens(
   ports: Pick<Ports, 'table'>,
   caller: Caller,
   page: PageRequest,
 ): Promise<ListPage<TokenInfo>> {
-  const all = allows(caller, 'admin', { workspace: '*' });
   const found = await ports.table.query({ pk: TOKENS, ...page });
   return listPage(found, (item) => {
     const info = withoutHash(item.body as Token);
-    return all || info.principal === caller.principal ? info : undefined;
+    return seesToken(caller, info) ? info : undefined;
   });
 }
 
-/** Revokes a token, one's own or, for an admin of everything, any. @throws CairnError `TOKEN_NOT_FOUND` */
+/**
+ * Revokes a token: the one that asks, others of its principal that may no more than it, and those whose grants the
+ * caller is admin of. @throws CairnError `TOKEN_NOT_FOUND`
+ */
 export async function revokeToken(ports: Ports, caller: Caller, id: string, reason?: string): Promise<void> {
   await exclusively(tokenChain(id), async () => {
     const item = (await ports.table.get(tokenKey(id))) as Item<Token> | undefined;
     if (!item) throw new CairnError('TOKEN_NOT_FOUND', `There is no token "${id}".`, 'id');
-    if (item.body.principal !== caller.principal) authorize(caller, 'admin', { workspace: '*' });
+    const own = item.body.principal === caller.principal;
+    if (id !== caller.tokenId)
+      for (const grant of item.body.grants) authorize(caller, own ? grant.role : 'admin', scopeOf(grant));
     if (item.body.revokedAt !== undefined) return;
     const revoked: Token = { ...item.body, revokedAt: ports.clock.now() };
     await commit(

@@ -89,6 +89,30 @@ test('nobody gives more than they have', async () => {
   await expect(give('*')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
 });
 
+test('an admin of one workspace cannot take the name of someone who may more, and revoke what is theirs', async () => {
+  const root = await issueToken(ports, admin, {
+    principal: 'root',
+    description: '',
+    grants: [{ role: 'admin', workspace: '*', models: '*' }],
+  });
+  const local = someone('local', 'admin', { workspace: 'team' });
+  const grants = [{ role: 'viewer' as const, workspace: 'team', models: '*' }];
+  const take = (principal: string) => issueToken(ports, local, { principal, description: '', grants });
+  await expect(take('root')).rejects.toMatchObject({ code: 'PERMISSION_DENIED', field: 'principal' });
+  await expect(take('system:on-alarm')).rejects.toMatchObject({
+    code: 'INVALID_ARGUMENT',
+    field: 'principal',
+  });
+  // A name taken before its owner came gives nothing over the owner's tokens either.
+  const sameName = someone('root', 'viewer', { workspace: 'team' });
+  await expect(revokeToken(ports, sameName, root.info.id)).rejects.toMatchObject({
+    code: 'PERMISSION_DENIED',
+  });
+  const given = await take('bob');
+  expect((await listTokens(ports, local, { limit: 10 })).items).toEqual([given.info]);
+  await revokeToken(ports, local, given.info.id);
+});
+
 test('one sees and revokes one’s own tokens, an admin of everything all', async () => {
   const mine = await issue('vi');
   await issue('other');
