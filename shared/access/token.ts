@@ -89,6 +89,10 @@ const administers = (caller: Caller, { grants }: Pick<Token, 'grants'>): boolean
 export const seesToken = (caller: Caller, token: Pick<Token, 'principal' | 'grants'>): boolean =>
   token.principal === caller.principal || administers(caller, token);
 
+/** Whether the caller, who sees a workspace's events, may see this one: those of tokens tell who may what elsewhere. */
+export const seesEvent = (caller: Caller, chain: string, after: unknown): boolean =>
+  !chain.startsWith(tokenChain('')) || seesToken(caller, after as TokenInfo);
+
 async function requireName(table: Table, caller: Caller, principal: string): Promise<void> {
   if (principal.startsWith(SYSTEM))
     throw new CairnError('INVALID_ARGUMENT', `principal must not begin with "${SYSTEM}".`, 'principal');

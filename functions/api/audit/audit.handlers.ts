@@ -1,4 +1,5 @@
 import { authorize } from '../../../shared/access/grant.ts';
+import { seesEvent } from '../../../shared/access/token.ts';
 import type { AuditEvent } from '../../../shared/audit/event.ts';
 import { recentEvents } from '../../../shared/audit/feed.ts';
 import { PREFIX } from '../../../shared/audit/keys.ts';
@@ -15,20 +16,22 @@ import { eventStream } from './event-stream.ts';
 export function registerAudit(register: Register, { ports, subscribe }: ApiDeps): void {
   register(routes.listAuditEvents, async ({ params, query }, { caller }) => {
     const { workspace } = params;
-    const { resource, before, limit } = query;
+    const { resource, limit } = query;
     authorize(caller, 'viewer', { workspace });
     const { createdAt } = await getWorkspace(ports, workspace);
-    const events =
+    const now = ports.clock.now();
+    const read = (before: string | undefined) =>
       resource === undefined
-        ? await recentEvents(ports.table, {
-            workspace,
-            now: ports.clock.now(),
-            since: createdAt,
-            before,
-            limit,
-          })
-        : await chainEvents(ports.table, resource, { workspace, before, limit });
-    return ok({ items: events.map(eventJson) });
+        ? recentEvents(ports.table, { workspace, now, since: createdAt, before, limit })
+        : chainEvents(ports.table, resource, { workspace, before, limit });
+    const events: AuditEvent[] = [];
+    for (let { before } = query; events.length < limit; ) {
+      const page = await read(before);
+      events.push(...page.filter(({ chain, after }) => seesEvent(caller, chain, after)));
+      if (page.length < limit) break;
+      before = page.at(-1)?.id;
+    }
+    return ok({ items: events.slice(0, limit).map(eventJson) });
   });
 
   register(routes.verifyAudit, async ({ params }, { caller }) => {
@@ -47,7 +50,7 @@ export function registerAudit(register: Register, { ports, subscribe }: ApiDeps)
     authorize(caller, 'viewer', { workspace });
     await getWorkspace(ports, workspace);
     if (!subscribe) throw new CairnError('NOT_SUPPORTED', 'This installation does not stream events.');
-    return new Response(eventStream(subscribe, workspace), {
+    return new Response(eventStream(subscribe, workspace, caller), {
       headers: {
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',

@@ -1,3 +1,5 @@
+import type { Caller } from '../../../shared/access/caller.ts';
+import { seesEvent } from '../../../shared/access/token.ts';
 import type { DomainEvent } from '../../../shared/ports/event-bus.ts';
 import type { ApiDeps } from '../deps.ts';
 import { rfc3339 } from '../time.ts';
@@ -8,12 +10,13 @@ const HEARTBEAT_MS = 15_000;
 const BACKLOG = 1000;
 
 /**
- * The workspace's events as server-sent events.
+ * The workspace's events that the caller may see as server-sent events.
  * Source: WHATWG HTML, "Server-sent events", 9.2.6 Interpreting an event stream.
  */
 export function eventStream(
   subscribe: NonNullable<ApiDeps['subscribe']>,
   workspace: string,
+  caller: Caller,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let stop = () => {};
@@ -31,7 +34,8 @@ export function eventStream(
         const heartbeat = setInterval(() => send(':\n\n'), HEARTBEAT_MS);
         heartbeat.unref();
         const unsubscribe = subscribe((event) => {
-          if (event.workspace === workspace) send(formatEvent(event));
+          if (event.workspace === workspace && seesEvent(caller, event.resource, event.data.after))
+            send(formatEvent(event));
         });
         stop = () => {
           clearInterval(heartbeat);

@@ -70,6 +70,23 @@ describe('a grant reaches as far as it says', () => {
     expect((await api.call('GET', '/metrics', { token })).json.code).toBe('PERMISSION_DENIED');
   });
 
+  test('the audit trail of a workspace does not tell its viewers of tokens for others', async () => {
+    const token = await api.token('someone', { role: 'viewer', workspace: 'default', models: '*' });
+    await api.token('stranger', { role: 'admin', workspace: 'other', models: '*' });
+    const tokenEvents = async (as: string, query: string) => {
+      const { json } = await api.call('GET', `${V1}/audit?${query}`, { token: as });
+      return json.items.filter(({ chain }: { chain: string }) => chain.startsWith('token/'));
+    };
+    expect(await tokenEvents(token, 'limit=100')).toMatchObject([
+      { subject: expect.stringContaining('someone') },
+    ]);
+    expect(await tokenEvents(api.admin, 'limit=100')).toHaveLength(3);
+    const [{ chain }] = await tokenEvents(api.admin, 'limit=1');
+    expect(await tokenEvents(token, `resource=${chain}`)).toEqual([]);
+    // What is hidden takes no place on a page.
+    expect((await api.call('GET', `${V1}/audit?limit=1`, { token })).json.items).toHaveLength(1);
+  });
+
   test('models by name', async () => {
     await api.call('POST', `${V1}/models`, { body: { name: 'faces' } });
     const token = await api.token('someone', { role: 'contributor', workspace: 'default', models: 'dig*' });
