@@ -32,12 +32,33 @@ export async function readBody(request: Request, limit: number): Promise<string 
 
 /** @throws CairnError `INVALID_ARGUMENT` about the field `body` */
 export function parseJson(text: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw invalidBody(`is not JSON: ${(error as Error).message}`);
   }
+  // Only an escape can bring half a surrogate pair into a text that was UTF-8.
+  if (/\\ud[89a-f]/i.test(text)) requireUnicode(value);
+  return value;
 }
+
+/** @throws CairnError `INVALID_ARGUMENT` for half a surrogate pair, which is no Unicode and cannot be stored */
+function requireUnicode(body: unknown): void {
+  const left: { value: unknown; path: string }[] = [{ value: body, path: '' }];
+  for (let next = left.pop(); next; next = left.pop()) {
+    const { value, path } = next;
+    if (typeof value === 'string' && !value.isWellFormed()) throw notUnicode(path || 'body');
+    if (typeof value !== 'object' || value === null) continue;
+    for (const [name, inner] of Object.entries(value)) {
+      if (!name.isWellFormed()) throw notUnicode(path || 'body');
+      left.push({ value: inner, path: path === '' ? name : `${path}.${name}` });
+    }
+  }
+}
+
+const notUnicode = (field: string) =>
+  new CairnError('INVALID_ARGUMENT', `${field} must be valid Unicode.`, field);
 
 /** Without Content-Length nobody but us stops a body that does not end. */
 async function readUpTo(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Uint8Array> {
