@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { watch } from 'chokidar';
 import type { Logger } from 'pino';
@@ -30,7 +30,11 @@ export async function watchIncoming(
   const timers = new Set<NodeJS.Timeout>();
   let closed = false;
   const run = (id: string) => {
-    const task = take(ports, root, id, logger).then((outcome) => {
+    const taken = take(ports, root, id, logger).catch((error): 'later' => {
+      logger.error({ err: error, arrival: id }, 'cannot take an incoming version yet');
+      return 'later';
+    });
+    const task = taken.then((outcome) => {
       running.delete(task);
       if (outcome === 'done' || closed) return;
       const timer = setTimeout(() => {
@@ -76,7 +80,8 @@ async function claim(root: string, path: string): Promise<string | undefined> {
     await rename(join(root, taken), target);
   } catch (error) {
     await rm(join(root, '.claimed', id), { recursive: true, force: true });
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    // A name that is not UTF-8 is read as another one, which is not there.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && !taken.includes('\ufffd')) return undefined;
     throw error;
   }
   return id;
@@ -116,6 +121,10 @@ async function register(ports: Ports, dir: string, id: string, files: readonly s
   if (incoming.kind === 'nothing')
     throw new CairnError('INVALID_ARGUMENT', `${first} is not a version's file.`);
   const base = isFolder ? `${workspace}/${model}/${name}/` : `${workspace}/${model}/`;
+  for (const path of files) {
+    const odd = await oddity(join(dir, path));
+    if (odd) throw new CairnError('INVALID_ARGUMENT', `${path} ${odd}: put the file itself there.`);
+  }
   const arrived = files
     .map((path) => ({ path: path.slice(base.length), open: () => createReadStream(join(dir, path)) }))
     .filter(({ path }) => path !== MARKER && !path.split('/').some((part) => part.startsWith('.')));
@@ -129,11 +138,19 @@ async function register(ports: Ports, dir: string, id: string, files: readonly s
   return { number: version.number, model, name };
 }
 
-/** Paths of regular files below a folder, `/`-separated, in byte order; links are left out. */
+/** Why this is no file that can be read; a link is not followed, since it may lead to what its maker may not see. */
+async function oddity(path: string): Promise<string | undefined> {
+  if (path.includes('\ufffd')) return 'has a name that is not UTF-8';
+  const found = await lstat(path);
+  if (found.isSymbolicLink()) return 'is a symbolic link';
+  return found.isFile() ? undefined : 'is not a regular file';
+}
+
+/** Paths of what is no folder below a folder, `/`-separated, in byte order. */
 async function filesBelow(dir: string): Promise<string[]> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true });
   return entries
-    .filter((entry) => entry.isFile())
+    .filter((entry) => !entry.isDirectory())
     .map((entry) => relative(dir, join(entry.parentPath, entry.name)))
     .sort();
 }

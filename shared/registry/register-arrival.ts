@@ -84,8 +84,14 @@ async function findOrCreate(ports: Ports, caller: Caller, ref: ModelRef): Promis
     return await findModel(ports.table, ref);
   } catch (error) {
     if (!(error instanceof CairnError && error.code === 'MODEL_NOT_FOUND')) throw error;
-    const { workspace, name } = ref;
-    return createModel(ports, caller, { workspace, name, description: '', tags: {} });
+  }
+  const { workspace, name } = ref;
+  try {
+    return await createModel(ports, caller, { workspace, name, description: '', tags: {} });
+  } catch (error) {
+    // Several files that make a model together arrive at once.
+    if (!(error instanceof CairnError && error.code === 'MODEL_EXISTS')) throw error;
+    return findModel(ports.table, ref);
   }
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -166,6 +166,37 @@ describe('the incoming folder', () => {
     }, WAIT);
     expect(rejected).toContain('MODEL_FILE_INVALID');
     expect(await versions(server, 'digits')).toEqual([]);
+  });
+
+  test('files that arrive at once for a model that is not there yet all become versions', async () => {
+    const server = await start();
+    await mkdir(incoming('default', 'many'), { recursive: true });
+    const names = Array.from({ length: 30 }, (_, n) => `f${n}.txt`);
+    await Promise.all(names.map((name) => writeFile(incoming('default', 'many', name), name)));
+    await vi.waitFor(async () => expect(await versions(server, 'many')).toHaveLength(30), WAIT);
+    expect(await readdir(incoming())).not.toContain('.rejected');
+  });
+
+  test('links are neither followed nor lost, and what hinders one arrival hinders nobody else', async () => {
+    await (await start()).stop();
+    await writeFile(join(dir, 'elsewhere.txt'), 'secret');
+    await mkdir(incoming('default', 'links', 'folder'), { recursive: true });
+    await symlink(join(dir, 'elsewhere.txt'), incoming('default', 'links', 'link.txt'));
+    await writeFile(incoming('default', 'links', 'folder', 'real.txt'), 'real');
+    await symlink(join(dir, 'elsewhere.txt'), incoming('default', 'links', 'folder', 'link.txt'));
+    await writeFile(incoming('default', 'links', 'folder', '_SUCCESS'), '');
+    await writeFile(incoming('.claimed', 'no-folder'), '');
+    await mkdir(incoming('default', 'fine'), { recursive: true });
+    await writeFile(incoming('default', 'fine', 'a.txt'), 'a');
+    const server = await start();
+    const rejected = await vi.waitFor(async () => {
+      const ids = await readdir(incoming('.rejected'));
+      expect(ids).toHaveLength(2);
+      return Promise.all(ids.map((id) => readFile(incoming('.rejected', id, 'ERROR.txt'), 'utf8')));
+    }, WAIT);
+    for (const reason of rejected) expect(reason).toContain('symbolic link');
+    await vi.waitFor(async () => expect(await versions(server, 'fine')).toHaveLength(1), WAIT);
+    expect(await versions(server, 'links')).toEqual([]);
   });
 
   test('a claim that a crash left is registered at the next start', async () => {
