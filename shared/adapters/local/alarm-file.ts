@@ -1,6 +1,7 @@
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { AlarmDescription, AlarmNotification, Dashboard } from '../../ports/alarm-service.ts';
+import { parseFile } from './durable-file.ts';
 
 const FORMAT = 1;
 
@@ -44,6 +45,13 @@ export async function openAlarmFile(path: string | undefined): Promise<AlarmFile
   };
 }
 
+interface Stored {
+  readonly format: number;
+  readonly alarms: readonly AlarmDescription[];
+  readonly dashboards: Record<string, Dashboard>;
+  readonly undelivered: AlarmFileContent['undelivered'];
+}
+
 const empty = (): AlarmFileContent => ({ alarms: new Map(), dashboards: new Map(), undelivered: [] });
 
 async function read(path: string): Promise<AlarmFileContent> {
@@ -54,12 +62,12 @@ async function read(path: string): Promise<AlarmFileContent> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return empty();
     throw error;
   }
-  const stored = JSON.parse(text);
+  const stored = parseFile(path, text) as Stored;
   if (stored.format !== FORMAT) {
     throw new Error(`${path} has format ${stored.format}; this version of Cairn reads format ${FORMAT}.`);
   }
   return {
-    alarms: new Map(stored.alarms.map((alarm: AlarmDescription) => [alarm.name, alarm])),
+    alarms: new Map(stored.alarms.map((alarm) => [alarm.name, alarm])),
     dashboards: new Map(Object.entries(stored.dashboards)),
     undelivered: stored.undelivered,
   };

@@ -1,10 +1,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { syncDirectory, writeFileDurably } from './durable-file.ts';
+import { parseFile, syncDirectory, writeFileDurably } from './durable-file.ts';
 
 /** Layout of the data directory as a whole; the table, the key file and uploads carry their own formats too. */
 const FORMAT = 1;
+const SQLITE_BUSY = 5;
 
 /** Where one server keeps what it keeps. */
 export interface DataDir {
@@ -58,20 +59,31 @@ export async function openDataDir(directory: string): Promise<DataDir> {
 async function lock(path: string): Promise<() => void> {
   const file = join(path, 'lock');
   const holder = join(path, 'lock.pid');
-  const db = new DatabaseSync(file, { timeout: 0 });
+  let db: DatabaseSync | undefined;
   try {
+    db = new DatabaseSync(file, { timeout: 0 });
     db.exec('BEGIN EXCLUSIVE');
   } catch (error) {
-    db.close();
+    db?.close();
+    const { errcode, message } = error as Error & { errcode?: number };
+    if (errcode !== SQLITE_BUSY)
+      throw new Error(
+        `The data directory ${path} cannot be locked (${message}): see to its disk and permissions.`,
+        { cause: error },
+      );
     const pid = await readFile(holder, 'utf8').catch(() => 'unknown');
     throw new Error(`The data directory ${path} is in use by another server (process ${pid}).`, {
       cause: error,
     });
   }
-  await writeFile(holder, String(process.pid), { mode: 0o600 });
-  return () => {
+  const release = () => {
     if (db.isOpen) db.close();
   };
+  await writeFile(holder, String(process.pid), { mode: 0o600 }).catch((error) => {
+    release();
+    throw new Error(`The data directory ${path} cannot be written: ${error.message}.`, { cause: error });
+  });
+  return release;
 }
 
 async function requireFormat(path: string): Promise<void> {
@@ -84,7 +96,7 @@ async function requireFormat(path: string): Promise<void> {
     await writeFileDurably(file, `${JSON.stringify({ format: FORMAT })}\n`);
     return;
   }
-  const { format } = JSON.parse(text) as { format: number };
+  const { format } = parseFile(file, text);
   if (format > FORMAT) {
     throw new Error(
       `The data directory ${path} has format ${format}, and this Cairn knows formats up to ${FORMAT}: run a newer Cairn.`,

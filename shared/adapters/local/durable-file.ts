@@ -28,3 +28,19 @@ export async function writeFileDurably(path: string, text: string): Promise<void
   }
   await syncDirectory(dirname(path));
 }
+
+/** What a small file of Cairn's says. @throws Error naming the file when it is damaged */
+export function parseFile(path: string, text: string): { format: number } {
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    throw damaged(path, error);
+  }
+  if (Number.isInteger((content as { format?: unknown } | null)?.format))
+    return content as { format: number };
+  throw damaged(path);
+}
+
+const damaged = (path: string, cause?: unknown) =>
+  new Error(`${path} is damaged: put it back from a backup.`, { cause });

@@ -12,7 +12,7 @@ import {
 } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { KeyService } from '../../ports/key-service.ts';
-import { writeFileDurably } from './durable-file.ts';
+import { parseFile, writeFileDurably } from './durable-file.ts';
 
 interface KeyFile {
   readonly format: 1;
@@ -84,8 +84,10 @@ async function readOrCreate(path: string): Promise<KeyFile> {
     await writeFileDurably(path, `${JSON.stringify(made, null, 2)}\n`);
     return made;
   }
-  const { format } = JSON.parse(text) as { format: number };
-  if (format !== 1)
-    throw new Error(`The key file ${path} has format ${format}, and this Cairn knows 1: run a newer Cairn.`);
-  return JSON.parse(text) as KeyFile;
+  const file = parseFile(path, text);
+  if (file.format !== 1)
+    throw new Error(
+      `The key file ${path} has format ${file.format}, and this Cairn knows 1: run a newer Cairn.`,
+    );
+  return file as KeyFile;
 }

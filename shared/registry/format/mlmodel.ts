@@ -74,12 +74,18 @@ export function readMlmodel(text: string): MlmodelContents {
     (a, b) => Number(a === 'python_function') - Number(b === 'python_function'),
   );
   const onnx = flavors.onnx?.data;
-  return {
+  const contents: MlmodelContents = {
     flavors: names,
     framework: names[0] ?? 'mlflow',
     ...(typeof onnx === 'string' ? { onnx } : {}),
     ...(signature?.inputs ? { signature: readSignature(signature.inputs, signature.outputs) } : {}),
   };
+  // Escapes of YAML and JSON can make half a surrogate pair, which no record can hold.
+  JSON.stringify(contents, (_, value) => {
+    if (typeof value === 'string' && !value.isWellFormed()) throw invalid('it has text that is no Unicode');
+    return value;
+  });
+  return contents;
 }
 
 function parseYaml(text: string): unknown {

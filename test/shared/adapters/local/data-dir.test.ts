@@ -46,6 +46,20 @@ describe('the data directory', () => {
     (await openDataDir(path)).release();
   });
 
+  it('that is damaged is refused with the name of the file', async () => {
+    (await openDataDir(path)).release();
+    for (const text of ['', '{"form', 'null', '{"format":"x"}']) {
+      await writeFile(join(path, 'format.json'), text);
+      await expect(openDataDir(path)).rejects.toThrow(join(path, 'format.json'));
+    }
+  });
+
+  it('that cannot be locked is not said to be in use', async () => {
+    (await openDataDir(path)).release();
+    await writeFile(join(path, 'lock'), 'this is no lock, and never was one');
+    await expect(openDataDir(path)).rejects.toThrow('cannot be locked');
+  });
+
   it('of a newer Cairn is refused, saying so, and not kept locked', async () => {
     (await openDataDir(path)).release();
     await writeFile(join(path, 'format.json'), '{"format":2}');

@@ -67,7 +67,7 @@ describe('the key file', () => {
 
   it('that is damaged is refused and not replaced', async () => {
     await writeFile(path, '{"format":');
-    await expect(openKeyFile(path)).rejects.toThrow();
+    await expect(openKeyFile(path)).rejects.toThrow(path);
     expect(await readFile(path, 'utf8')).toBe('{"format":');
   });
 });

@@ -63,6 +63,12 @@ test('a signature of columns', () => {
 
 test.each([
   ['a list', '- 1', 'expected object'],
+  ['half a surrogate pair as a flavour', 'flavors: {"x\\ud800": {}}', 'no Unicode'],
+  [
+    'half a surrogate pair in a signature',
+    `signature: {inputs: '[{"type": "double", "name": "\\ud800"}]'}`,
+    'no Unicode',
+  ],
   ['not YAML', 'a: [1', 'Flow sequence'],
   ['a signature that is not JSON', "signature: {inputs: 'no'}", 'signature.inputs is not JSON'],
   ['a field without a type', `signature: {inputs: '[{"name": "a"}]'}`, 'signature.inputs'],
