@@ -17,6 +17,7 @@ import { storageDoor } from '../../shared/adapters/local/storage-door.ts';
 import { systemClock } from '../../shared/adapters/local/system-clock.ts';
 import type { EndpointRef } from '../../shared/ports/serving-platform.ts';
 import { ensureDefaultWorkspace } from '../../shared/registry/workspace.ts';
+import { findEndpoint } from '../../shared/serving/endpoint.ts';
 import { everyEndpoint } from '../../shared/serving/every-endpoint.ts';
 import { endpointsConcerned } from '../../shared/serving/followers.ts';
 import { registeredVersions } from '../../shared/serving/registered-versions.ts';
@@ -109,6 +110,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
   const gateway = createGateway({
     routes: (ref) => platform.routes(ref),
     authorise: authoriseRequest(ports),
+    requireEndpoint: (ref) => findEndpoint(table, ref),
     record: (sample) => alarms.record(sample),
     problemOf,
     onError: (err, requestId) => logger.error({ err, requestId }, 'a request to an endpoint failed'),

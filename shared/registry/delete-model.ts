@@ -6,6 +6,7 @@ import type { Ports } from '../ports/ports.ts';
 import type { Op } from '../ports/table.ts';
 import { modelPrefix } from '../storage/prefix.ts';
 import {
+  FOLLOWER_PREFIX,
   fileListsPartition,
   modelChain,
   modelEntryKey,
@@ -27,7 +28,7 @@ interface Purge {
 
 /**
  * Deletes a model: its name is free at once, its audit chain stays, its bytes go with {@link purgeDeleted}.
- * @throws CairnError `VERSION_IN_USE` while an endpoint needs one of its versions
+ * @throws CairnError `VERSION_IN_USE` while an endpoint needs one of its versions or is to serve it
  */
 export async function deleteModel(
   ports: Ports,
@@ -40,6 +41,8 @@ export async function deleteModel(
   await exclusively(modelChain(id), async () => {
     const { rev, ...before } = await findModel(ports.table, ref);
     if (options.ifMatch !== undefined && options.ifMatch !== rev) throw preconditionFailed(ref.name);
+    // Read first: an endpoint that takes the model from here on writes it too, and this is begun again.
+    const root = await readRepository(ports.table, id);
     const [use] = (await ports.table.query({ pk: modelChain(id), prefix: USE_PREFIX, limit: 1 })).items;
     if (use) {
       const [, number, , endpoint] = use.sk.split('/');
@@ -49,7 +52,12 @@ export async function deleteModel(
         'model',
       );
     }
-    const root = await readRepository(ports.table, id);
+    const [follower] = (await ports.table.query({ pk: modelChain(id), prefix: FOLLOWER_PREFIX, limit: 1 }))
+      .items;
+    if (follower) {
+      const [, , endpoint] = follower.sk.split('/');
+      throw new CairnError('VERSION_IN_USE', `Endpoint "${endpoint}" is to serve it.`, 'model');
+    }
     const after: Model & { deletedAt: number } = { ...before, deletedAt: ports.clock.now() };
     const purge: Purge = { id, workspace: ref.workspace };
     await commit(

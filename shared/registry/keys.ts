@@ -57,3 +57,5 @@ export const fileListKey = (id: string, name: string): Key => ({ pk: fileListsPa
 /** Marks a version that an endpoint's revision runs or needs to go back to. */
 export const USE_PREFIX = 'use/';
 export const usePrefix = (number: number) => `${USE_PREFIX}${padded(number)}/`;
+/** Marks a model that an endpoint's spec names. */
+export const FOLLOWER_PREFIX = 'follower/';

@@ -109,6 +109,7 @@ export async function createEndpoint(
         { put: { ...statusKey(ref), body: status }, if: 'absent' },
         { put: { ...endpointEntryKey(ref), body: {} }, if: 'absent' },
         ...(await putFollower(ports.table, target.modelId, ref)),
+        ...target.hold,
         ...(target.check ? [target.check] : []),
       ],
     );
@@ -171,6 +172,7 @@ export async function updateEndpoint(
           ? [
               { delete: followerKey(before.modelId, ref), if: 'any' as const },
               ...(await putFollower(ports.table, after.modelId, ref)),
+              ...target.hold,
             ]
           : []),
         ...(target.check ? [target.check] : []),
@@ -313,8 +315,13 @@ function admit(caller: Caller, ref: EndpointRef, spec: unknown, options: DeployO
   return parsed;
 }
 
-async function targetOf({ versions }: ServingPorts, ref: EndpointRef, spec: EndpointSpec): Promise<Target> {
-  return resolveTarget(versions, ref.workspace, await versions.findModel(ref.workspace, spec.model), spec);
+async function targetOf(
+  { versions }: ServingPorts,
+  ref: EndpointRef,
+  spec: EndpointSpec,
+): Promise<Target & { hold: Op[] }> {
+  const { hold, ...model } = await versions.findModel(ref.workspace, spec.model);
+  return { ...(await resolveTarget(versions, ref.workspace, model, spec)), hold: hold ? [hold] : [] };
 }
 
 async function refuseWhileAlarmed(

@@ -1,8 +1,9 @@
 import type { Ports } from '../ports/ports.ts';
 import { findAlias } from '../registry/alias.ts';
 import { readFileList } from '../registry/file-list.ts';
-import { versionKey } from '../registry/keys.ts';
+import { repositoryKey, versionKey } from '../registry/keys.ts';
 import { findModel } from '../registry/model.ts';
+import { readRepository } from '../registry/repository.ts';
 import { fileListName, findVersion } from '../registry/version.ts';
 import { blobKey } from '../storage/prefix.ts';
 import type { VersionSource } from './version-source.ts';
@@ -10,7 +11,12 @@ import type { VersionSource } from './version-source.ts';
 /** The registry, as serving sees it. */
 export function registeredVersions(ports: Pick<Ports, 'table' | 'blobs'>): VersionSource {
   return {
-    findModel: (workspace, name) => findModel(ports.table, { workspace, name }),
+    async findModel(workspace, name) {
+      const { id } = await findModel(ports.table, { workspace, name });
+      // The root goes with the model, whose deletion names its revision: so it is written again as it is.
+      const { body, rev } = await readRepository(ports.table, id);
+      return { id, name, hold: { put: { ...repositoryKey(id), body }, if: { rev } } };
+    },
     async findVersion(modelId, number) {
       const { status, approval, reference, rev } = await findVersion(ports.table, modelId, number);
       return {

@@ -6,13 +6,20 @@ import type { EndpointSpec } from './endpoint-spec.ts';
 /** What serving has to know of the registry. */
 export interface VersionSource {
   /** @throws CairnError `MODEL_NOT_FOUND` */
-  findModel(workspace: string, name: string): Promise<{ id: string; name: string }>;
+  findModel(workspace: string, name: string): Promise<DeployableModel>;
   /** @throws CairnError `VERSION_NOT_FOUND` */
   findVersion(modelId: string, version: number): Promise<DeployableVersion>;
   /** All files with where their bytes are; none for a reference. */
   listFiles(workspace: string, modelId: string, version: number): Promise<RevisionFile[]>;
   /** The version that the alias names now. */
   resolveAlias(modelId: string, alias: string): Promise<number | undefined>;
+}
+
+export interface DeployableModel {
+  readonly id: string;
+  readonly name: string;
+  /** Of this and the model's deletion only one can happen: part of the transaction by which an endpoint takes the model. */
+  readonly hold?: Op | undefined;
 }
 
 export interface DeployableVersion {

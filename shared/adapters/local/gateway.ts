@@ -9,6 +9,8 @@ export interface GatewayOptions {
   readonly routes: (endpoint: EndpointRef) => readonly RoutedRevision[];
   /** Throws a CairnError when the request may not be made. */
   readonly authorise: (req: IncomingMessage, endpoint: EndpointRef) => Promise<void>;
+  /** Asked when an endpoint has no revision at all. Throws a CairnError when there is no such endpoint. */
+  readonly requireEndpoint?: (endpoint: EndpointRef) => Promise<unknown>;
   /** Told of every answer that a revision is to account for. */
   readonly record: (sample: GatewaySample) => void;
   /** The body of an answer to an error: the native API's problem details. */
@@ -103,6 +105,7 @@ async function forward(options: GatewayOptions, exchange: Exchange): Promise<voi
     const revisions = options.routes(target);
     const choice = pick(revisions, Math.random(), tried);
     if (!choice) {
+      if (revisions.length === 0) await options.requireEndpoint?.(target);
       const accountable = pickWeighted(revisions);
       if (accountable) record(options, exchange, accountable.revision, failure ? 502 : 503);
       if (failure)

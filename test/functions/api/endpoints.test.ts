@@ -37,6 +37,27 @@ describe('an endpoint', () => {
     expect((await api.call('GET', ENDPOINT)).json.code).toBe('ENDPOINT_NOT_FOUND');
   });
 
+  test('and the deletion of its model: only one of them happens, however close they come', async () => {
+    for (let n = 0; n < 20; n++) {
+      const name = `m${n}`;
+      await api.call('POST', `${V1}/models`, { body: { name } });
+      await api.call('POST', `${V1}/models/${name}/versions`, { body: { files: [onnxFile] } });
+      const body = { name, spec: { model: name, target: { version: 1 } } };
+      const [made, gone] = await Promise.all([
+        api.call('POST', `${V1}/endpoints`, { body }),
+        api.call('DELETE', `${V1}/models/${name}`),
+      ]);
+      expect([made.json.code ?? made.status, gone.json?.code ?? gone.status]).toSatisfy(
+        ([first, second]) =>
+          (first === 201 && second === 'VERSION_IN_USE') || (first === 'MODEL_NOT_FOUND' && second === 204),
+      );
+    }
+    await deploy();
+    expect((await api.call('DELETE', `${V1}/models/digits`)).json.code).toBe('VERSION_IN_USE');
+    await api.call('DELETE', ENDPOINT);
+    expect((await api.call('DELETE', `${V1}/models/digits`)).status).toBe(204);
+  });
+
   test('tells its rollouts, metrics, logs and alarms', async () => {
     await deploy();
     expect((await api.call('GET', `${ENDPOINT}/rollouts`)).json).toEqual({ items: [] });

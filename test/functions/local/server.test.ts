@@ -251,6 +251,15 @@ describe('an endpoint', () => {
     await vi.waitFor(async () => expect((await infer(second)).status).toBeGreaterThanOrEqual(400), WAIT);
   });
 
+  test('that is not there is not found, rather than not ready', async () => {
+    const server = await start();
+    const answer = await infer(server);
+    expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([
+      404,
+      'ENDPOINT_NOT_FOUND',
+    ]);
+  });
+
   test('that follows an alias rolls out when the alias moves, and goes back by one call', async () => {
     const server = await start();
     await push(server, 'digits-v1.onnx');
