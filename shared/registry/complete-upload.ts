@@ -92,6 +92,7 @@ export async function verifyUpload(
     } catch (error) {
       if (error instanceof CairnError && FATAL.has(error.code)) {
         await giveUp(ports, caller, model, upload.id, 'upload.failed', error.message);
+        await discardStaging(ports, model, upload.id, plan);
       }
       throw error;
     }

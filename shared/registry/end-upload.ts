@@ -15,7 +15,9 @@ export async function abortUpload(ports: Ports, caller: Caller, ref: UploadRef):
   authorize(caller, 'contributor', ref);
   const model = await findModel(ports.table, ref);
   requireOpen((await findUpload(ports, model, ref.upload)).body);
-  await giveUp(ports, caller, model, ref.upload, 'upload.aborted', 'The upload was aborted.');
+  const ended = await giveUp(ports, caller, model, ref.upload, 'upload.aborted', 'The upload was aborted.');
+  if (!ended) requireOpen((await findUpload(ports, model, ref.upload)).body);
+  await discardAfterwards(ports, model, ref.upload);
 }
 
 /** Gives up a model's open uploads that are past their expiry; the controller's housekeeping. */
@@ -24,13 +26,21 @@ export async function expireUploads(ports: Ports, caller: Caller, model: StoredM
   for await (const item of itemsOf(ports.table, modelChain(model.id), UPLOAD_PREFIX)) {
     const upload = item.body as Upload;
     if (!isOpen(upload) || upload.expiresAt > ports.clock.now()) continue;
-    await giveUp(ports, caller, model, upload.id, 'upload.expired', 'The upload was not completed in time.');
+    const why = 'The upload was not completed in time.';
+    if (!(await giveUp(ports, caller, model, upload.id, 'upload.expired', why))) continue;
+    await discardAfterwards(ports, model, upload.id);
     expired++;
   }
   return expired;
 }
 
-/** Ends an upload without a version, with the reason. */
+/** Who verifies the upload just now would stage more: what it staged goes when it has stopped. */
+async function discardAfterwards(ports: Ports, model: StoredModel, upload: string): Promise<void> {
+  const plan = await readPlan(ports, model, upload);
+  await exclusively(`upload/${upload}`, () => discardStaging(ports, model, upload, plan));
+}
+
+/** Ends an upload without a version, with the reason. @returns false if it had ended already */
 export async function giveUp(
   ports: Ports,
   caller: Caller,
@@ -38,11 +48,10 @@ export async function giveUp(
   uploadId: string,
   action: 'upload.failed' | 'upload.aborted' | 'upload.expired',
   failure: string,
-): Promise<void> {
-  const plan = await readPlan(ports, model, uploadId);
-  await exclusively(modelChain(model.id), async () => {
+): Promise<boolean> {
+  return exclusively(modelChain(model.id), async () => {
     const { body: upload, rev: uploadRev } = await findUpload(ports, model, uploadId);
-    if (!isOpen(upload)) return;
+    if (!isOpen(upload)) return false;
     const { rev, ...pending } = await findVersion(ports.table, model.id, upload.version);
     const failed: Version = { ...pending, status: 'FAILED', failure };
     const aborted: Upload = { ...upload, state: 'ABORTED' };
@@ -55,8 +64,8 @@ export async function giveUp(
         { put: { ...uploadKey(model.id, uploadId), body: aborted }, if: { rev: uploadRev } },
       ],
     );
+    return true;
   });
-  await discardStaging(ports, model, uploadId, plan);
 }
 
 /** Removes what an upload staged. */

@@ -2,7 +2,7 @@ import { exclusively } from '../audit/commit.ts';
 import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
 import { collectGarbage, GRACE_MS, type Reclaimed } from '../storage/garbage.ts';
-import { blobsPrefix } from '../storage/prefix.ts';
+import { blobsPrefix, stagingPrefix } from '../storage/prefix.ts';
 import { readFileList } from './file-list.ts';
 import { modelChain, UPLOAD_PREFIX, USE_PREFIX, usePrefix, VERSION_PREFIX } from './keys.ts';
 import type { StoredModel } from './model.ts';
@@ -16,18 +16,34 @@ import { fileListName, storedVersion } from './version.ts';
  */
 export async function reclaim(ports: Ports, model: StoredModel): Promise<Reclaimed> {
   return exclusively(modelChain(model.id), async () => {
-    const live = await liveDigests(ports, model);
+    const open = await openUploads(ports, model);
+    const live = await liveDigests(ports, model, open);
     const before = ports.clock.now() - GRACE_MS;
-    return collectGarbage(
-      ports.blobs,
-      blobsPrefix(model.workspace, model.id),
-      (sha256) => live.has(sha256),
-      before,
+    const collect = (prefix: string, isLive: (name: string) => boolean) =>
+      collectGarbage(ports.blobs, prefix, isLive, before);
+    const blobs = await collect(blobsPrefix(model.workspace, model.id), (sha256) => live.has(sha256));
+    // A signed URL outlives its upload: what was sent to it then is nobody's.
+    const staged = await collect(stagingPrefix(model.workspace, model.id), (name) =>
+      open.has(name.slice(0, name.indexOf('/'))),
     );
+    return { objects: blobs.objects + staged.objects, bytes: blobs.bytes + staged.bytes };
   });
 }
 
-async function liveDigests(ports: Ports, model: StoredModel): Promise<Set<string>> {
+async function openUploads(ports: Ports, model: StoredModel): Promise<Set<string>> {
+  const open = new Set<string>();
+  for await (const item of itemsOf(ports.table, modelChain(model.id), UPLOAD_PREFIX)) {
+    const upload = item.body as Upload;
+    if (isOpen(upload)) open.add(upload.id);
+  }
+  return open;
+}
+
+async function liveDigests(
+  ports: Ports,
+  model: StoredModel,
+  open: ReadonlySet<string>,
+): Promise<Set<string>> {
   const chain = modelChain(model.id);
   const used = (await Array.fromAsync(itemsOf(ports.table, chain, USE_PREFIX))).map(({ sk }) => sk);
   const live = new Set<string>();
@@ -37,10 +53,6 @@ async function liveDigests(ports: Ports, model: StoredModel): Promise<Set<string
     const files = await readFileList(ports, model.id, fileListName(number));
     for (const { sha256 } of files ?? []) live.add(sha256);
   }
-  for await (const item of itemsOf(ports.table, chain, UPLOAD_PREFIX)) {
-    const upload = item.body as Upload;
-    if (!isOpen(upload)) continue;
-    for (const { sha256 } of await readPlan(ports, model, upload.id)) live.add(sha256);
-  }
+  for (const upload of open) for (const { sha256 } of await readPlan(ports, model, upload)) live.add(sha256);
   return live;
 }

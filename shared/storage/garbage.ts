@@ -10,13 +10,12 @@ export interface Reclaimed {
 }
 
 /**
- * Deletes the content-addressed objects under `prefix` whose digest `isLive` does not know and that are older than the
- * grace period. Whoever calls it keeps new references from appearing meanwhile.
+ * Deletes the objects under `prefix` whose name below it `isLive` does not know and that are older than the grace period. Whoever calls it keeps new references from appearing meanwhile.
  */
 export async function collectGarbage(
   blobs: BlobStore,
   prefix: string,
-  isLive: (sha256: string) => boolean,
+  isLive: (name: string) => boolean,
   before: number,
 ): Promise<Reclaimed> {
   let objects = 0;
@@ -24,7 +23,7 @@ export async function collectGarbage(
   for (let after: string | undefined; ; ) {
     const page = await blobs.list(prefix, { limit: 1000, after });
     for (const { key, size, modifiedAt } of page.objects) {
-      if (modifiedAt > before || isLive(key.slice(key.lastIndexOf('/') + 1))) continue;
+      if (modifiedAt > before || isLive(key.slice(prefix.length))) continue;
       await blobs.delete(key);
       objects++;
       bytes += size;

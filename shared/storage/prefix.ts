@@ -11,7 +11,10 @@ export const blobsPrefix = (workspace: string, modelId: string) =>
 
 /** Where the bytes of one file of an upload wait to be verified. */
 export const stagingKey = (workspace: string, modelId: string, upload: string, file: number) =>
-  `${modelPrefix(workspace, modelId)}staging/${upload}/${file}`;
+  `${stagingPrefix(workspace, modelId)}${upload}/${file}`;
+
+export const stagingPrefix = (workspace: string, modelId: string) =>
+  `${modelPrefix(workspace, modelId)}staging/`;
 
 export const packBlobKey = (workspace: string, modelId: string, commit: string) =>
   `${modelPrefix(workspace, modelId)}git/packs/${commit}.pack`;

@@ -3,10 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { completeUpload, requestCompletion, verifyUpload } from '../../../shared/registry/complete-upload.ts';
 import { abortUpload, expireUploads } from '../../../shared/registry/end-upload.ts';
 import { createModel } from '../../../shared/registry/model.ts';
+import { reclaim } from '../../../shared/registry/reclaim.ts';
 import { registerArrival } from '../../../shared/registry/register-arrival.ts';
 import { createUpload, getUpload, signParts } from '../../../shared/registry/upload.ts';
 import { getVersion, listFiles, listVersions } from '../../../shared/registry/version.ts';
-import { blobKey, modelPrefix } from '../../../shared/storage/prefix.ts';
+import { blobKey, modelPrefix, stagingPrefix } from '../../../shared/storage/prefix.ts';
 import { digest } from '../../../shared/storage/verify.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../../support/local-ports.ts';
 
@@ -130,6 +131,32 @@ describe('an upload', () => {
     await send(upload, 'a.bin', bytes);
     const made = await Promise.all(Array.from({ length: 8 }, () => completeUpload(ports, ada, upload)));
     expect(new Set(made.map(({ commit }) => commit)).size).toBe(1);
+  });
+
+  test('is either completed or aborted, and leaves nothing staged, however close both come', async () => {
+    for (let n = 0; n < 30; n++) {
+      const bytes = randomBytes(100_000);
+      const { upload, version } = await begin({ 'a.bin': bytes });
+      await send(upload, 'a.bin', bytes);
+      const complete = completeUpload(ports, ada, upload);
+      for (let turn = 0; turn < n; turn++) await new Promise(setImmediate);
+      const [made, ended] = await Promise.allSettled([complete, abortUpload(ports, ada, upload)]);
+      const { status } = await getVersion(ports, ada, { ...ref, number: version });
+      expect([status, made.status, ended.status]).toEqual(
+        status === 'READY' ? ['READY', 'fulfilled', 'rejected'] : ['FAILED', 'rejected', 'fulfilled'],
+      );
+    }
+    expect((await ports.blobs.list(stagingPrefix('default', model.id))).objects).toEqual([]);
+  });
+
+  test('that has ended keeps nothing that is still sent to its signed URLs', async () => {
+    const bytes = Buffer.from('late');
+    const { upload } = await begin({ 'a.bin': bytes });
+    const [part] = await signParts(ports, ada, upload, { path: 'a.bin', from: 1, count: 1 });
+    await abortUpload(ports, ada, upload);
+    await fetch(part?.url ?? '', { method: 'PUT', body: bytes });
+    ports.clock.advance(Date.now() - ports.clock.now() + 25 * 3600 * 1000);
+    expect(await reclaim(ports, model)).toEqual({ objects: 1, bytes: 4 });
   });
 
   test('takes nothing that was sent to its signed URL after it was verified', async () => {
