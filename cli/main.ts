@@ -128,7 +128,8 @@ function usageProblem({ code, message }: CommanderError, argv: readonly string[]
 // A reader that has seen enough, like `head`, is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  process.stderr.write(`cairn: The output cannot be written: ${error.message}.\n`);
+  process.exit(EXIT.failed);
 });
 
 await main(process.argv.slice(2));

@@ -16,7 +16,9 @@ export function parseModelRef(text: string, workspace: string): ModelRef {
   const at = rest.lastIndexOf('@');
   const model = (at < 0 ? rest : rest.slice(0, at)).normalize('NFC');
   const where = { workspace: slash < 0 ? workspace : text.slice(0, slash), model };
-  if (model === '' || where.workspace === '' || rest.includes('/')) throw notARef(text);
+  // In an address `.` and `..` would be taken away, and another thing be asked for.
+  if (['', '.', '..'].includes(model) || ['', '.', '..'].includes(where.workspace) || rest.includes('/'))
+    throw notARef(text);
   if (at < 0) return where;
   const target = rest.slice(at + 1);
   if (target === '') throw notARef(text);

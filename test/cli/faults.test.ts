@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { ADMIN_TOKEN, type InstalledCli, installCli, startServer, type TestServer } from './harness.ts';
@@ -283,6 +283,13 @@ test('a reader that has seen enough is no error', async () => {
   child.stderr?.on('data', (text) => (stderr += text));
   expect(await new Promise((done) => child.on('close', done))).toBe(0);
   expect(stderr).toBe('');
+});
+
+test('output that cannot be written is said in a sentence', async () => {
+  const full = await open('/dev/full', 'w');
+  const { status, stderr } = await cli.run(['models'], { stdout: full.fd });
+  await full.close();
+  expect([status, stderr]).toEqual([1, expect.stringMatching(/^cairn: The output cannot be written: .*\n$/)]);
 });
 
 test('something that is no Cairn server is named as such', async () => {

@@ -19,6 +19,8 @@ export interface Run {
 export interface RunOptions {
   readonly stdin?: string;
   readonly cwd?: string;
+  /** A file descriptor that its output goes to. */
+  readonly stdout?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -41,6 +43,7 @@ export async function installCli(env: () => Readonly<Record<string, string>>): P
   const start = (args: readonly string[], options: RunOptions = {}) =>
     spawn(process.execPath, [bundle, ...args], {
       cwd: options.cwd ?? home,
+      stdio: ['pipe', options.stdout ?? 'pipe', 'pipe'],
       env: {
         PATH: process.env.PATH,
         HOME: home,

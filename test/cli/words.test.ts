@@ -16,13 +16,14 @@ test('a reference names workspace, model and version or alias', () => {
   expect(parse('digits@v3')).toMatchObject({ target: { version: 3 } });
   expect(parse('digits@champion')).toMatchObject({ target: { alias: 'champion' } });
   expect(parse('team/me@work@2')).toEqual({ workspace: 'team', model: 'me@work', target: { version: 2 } });
-  for (const bad of ['', '@3', 'digits@', '/digits', 'a/b/c']) expect(() => parse(bad)).toThrow();
+  for (const bad of ['', '@3', 'digits@', '/digits', 'a/b/c', '..', '.@1', '../digits'])
+    expect(() => parse(bad)).toThrow();
 });
 
 test('every name without "/" and "@" is read back as it is', () => {
   fc.assert(
     fc.property(
-      fc.string({ unit: 'grapheme', minLength: 1 }).filter((name) => !/[/@]/.test(name)),
+      fc.string({ unit: 'grapheme', minLength: 1 }).filter((name) => !/[/@]|^\.{1,2}$/.test(name)),
       fc.nat(),
       (name, version) => {
         expect(parseModelRef(`w/${name}@${version}`, 'x')).toEqual({
