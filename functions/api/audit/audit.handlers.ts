@@ -1,5 +1,6 @@
 import { authorize } from '../../../shared/access/grant.ts';
-import { seesEvent } from '../../../shared/access/token.ts';
+import { presentedToken } from '../../../shared/access/presented-token.ts';
+import { authenticate, seesEvent } from '../../../shared/access/token.ts';
 import type { AuditEvent } from '../../../shared/audit/event.ts';
 import { recentEvents } from '../../../shared/audit/feed.ts';
 import { PREFIX } from '../../../shared/audit/keys.ts';
@@ -45,12 +46,13 @@ export function registerAudit(register: Register, { ports, subscribe }: ApiDeps)
     });
   });
 
-  register(routes.streamEvents, async ({ params }, { caller, requestId }) => {
+  register(routes.streamEvents, async ({ params }, { caller, requestId, header }) => {
     const { workspace } = params;
     authorize(caller, 'viewer', { workspace });
     await getWorkspace(ports, workspace);
+    const stillAllowed = () => authenticate(ports, presentedToken(header('authorization')), requestId);
     if (!subscribe) throw new CairnError('NOT_SUPPORTED', 'This installation does not stream events.');
-    return new Response(eventStream(subscribe, workspace, caller), {
+    return new Response(eventStream(subscribe, workspace, caller, stillAllowed), {
       headers: {
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',

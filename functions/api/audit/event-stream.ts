@@ -4,7 +4,7 @@ import type { DomainEvent } from '../../../shared/ports/event-bus.ts';
 import type { ApiDeps } from '../deps.ts';
 import { rfc3339 } from '../time.ts';
 
-/** Keeps proxies from closing a silent connection. */
+/** Keeps proxies from closing a silent connection; a token that was revoked or has expired is seen this much later. */
 const HEARTBEAT_MS = 15_000;
 /** Events waiting for a client that does not read; a slower one is cut off and can connect again. */
 const BACKLOG = 1000;
@@ -17,6 +17,7 @@ export function eventStream(
   subscribe: NonNullable<ApiDeps['subscribe']>,
   workspace: string,
   caller: Caller,
+  stillAllowed: () => Promise<unknown>,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let stop = () => {};
@@ -31,13 +32,21 @@ export function eventStream(
           }
           controller.enqueue(encoder.encode(text));
         };
-        const heartbeat = setInterval(() => send(':\n\n'), HEARTBEAT_MS);
+        let open = true;
+        const end = () => {
+          if (open) controller.close();
+          stop();
+        };
+        const heartbeat = setInterval(() => {
+          stillAllowed().then(() => send(':\n\n'), end);
+        }, HEARTBEAT_MS);
         heartbeat.unref();
         const unsubscribe = subscribe((event) => {
           if (event.workspace === workspace && seesEvent(caller, event.resource, event.data.after))
             send(formatEvent(event));
         });
         stop = () => {
+          open = false;
           clearInterval(heartbeat);
           unsubscribe();
         };

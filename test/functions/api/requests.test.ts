@@ -203,6 +203,25 @@ describe('audit', () => {
     });
     await reader?.cancel();
   });
+
+  test('a stream of events ends soon after its token was revoked', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const token = await api.token('vi', everything('viewer'));
+      const response = await api.app.request(`${V1}/events`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+      expect((await reader?.read())?.value).toBe(': connected\n\n');
+      vi.advanceTimersByTime(15_000);
+      expect((await reader?.read())?.value).toBe(':\n\n');
+      await api.call('DELETE', `/api/v1/tokens/${token.split('_')[1]}`);
+      vi.advanceTimersByTime(15_000);
+      expect((await reader?.read())?.done).toBe(true);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 });
 
 describe('the service itself', () => {
