@@ -12,7 +12,11 @@ export async function readBody(request: Request, limit: number): Promise<string 
   const announced = request.headers.get('content-length');
   if (announced === '0') return undefined;
   if (Number(announced ?? 0) > limit) throw tooLarge(limit);
-  const bytes = announced === null ? await readUpTo(request.body, limit) : await request.arrayBuffer();
+  const bytes = await (announced === null ? readUpTo(request.body, limit) : request.arrayBuffer()).catch(
+    (error) => {
+      throw error instanceof CairnError ? error : invalidBody('ended before it was whole');
+    },
+  );
   if (bytes.byteLength === 0) return undefined;
   if (bytes.byteLength > limit) throw tooLarge(limit);
   const type = request.headers.get('content-type');

@@ -15,6 +15,19 @@ const files = (...paths: string[]) => ({ files: paths.map((path) => textFile('x'
 const LONG = 'a'.repeat(256);
 const SHA = 'a'.repeat(64);
 
+test('a body that ends with its connection is the client’s fault, and no fault in the log', async () => {
+  const headers = { authorization: `Bearer ${api.admin}`, 'content-type': 'application/json' };
+  for (const length of [{}, { 'content-length': '100' }]) {
+    const body = new ReadableStream({
+      pull: (controller) => controller.error(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })),
+    });
+    const init = { method: 'POST', headers: { ...headers, ...length }, body, duplex: 'half' as const };
+    const answer = await api.app.request(MODELS, init);
+    expect([answer.status, await answer.json()]).toMatchObject([400, { field: 'body' }]);
+  }
+  expect(api.log.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
 describe('a body is refused by the name of its first wrong field', () => {
   test.each([
     ['an empty name', MODELS, { name: '' }, 'name'],
