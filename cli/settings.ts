@@ -31,12 +31,13 @@ export const configFile = (env: Env) =>
 export const uploadStateFolder = (env: Env) =>
   join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'cairn', 'uploads');
 
-/** Options before environment before what `cairn login` stored. */
+/** Options before environment before what `cairn login` stored, which is read only if something is not told. */
 export async function readSettings(
   options: { url?: string | undefined; tokenFile?: string | undefined },
   env: Env,
 ): Promise<Settings> {
-  const login = await readLogin(env);
+  const told = (options.url || env.CAIRN_URL) && (options.tokenFile || env.CAIRN_TOKEN);
+  const login = told ? undefined : await readLogin(env);
   const [urlText, urlFrom] = options.url
     ? [options.url, '--url']
     : env.CAIRN_URL
