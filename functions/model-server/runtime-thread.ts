@@ -10,6 +10,8 @@ export interface WorkerOrder {
 
 export type WorkerAnswer = { readonly result: RunResult } | { readonly error: string };
 
+/** Beside this file: its source, or in a container what is bundled of it. */
+const WORKER = import.meta.url.endsWith('.ts') ? './runtime-worker.ts' : './runtime-worker.mjs';
 /** Smaller buffers are copied sooner than handed over. */
 const HAND_OVER_BYTES = 64 * 1024;
 
@@ -18,7 +20,7 @@ const HAND_OVER_BYTES = 64 * 1024;
  * time; large input buffers are handed over and are empty afterwards. If the thread dies, so does the process.
  */
 export async function loadRuntimeThread(path: string, threads: number): Promise<Runtime> {
-  const worker = new Worker(new URL('./runtime-worker.ts', import.meta.url), {
+  const worker = new Worker(new URL(WORKER, import.meta.url), {
     workerData: { path, threads },
   });
   await once(worker, 'message');

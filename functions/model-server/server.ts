@@ -1,19 +1,27 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { CairnError, ERRORS } from '../../shared/errors.ts';
 import type { Answer, Batcher } from './batcher.ts';
+import type { InferenceSample } from './emf.ts';
 import { readInferRequest } from './infer-request.ts';
 import { encodeInferResponse } from './infer-response.ts';
 import { readInvocation } from './invocations.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Model, Port } from './model.ts';
+import type { RequestBodies } from './request-body.ts';
 
 export interface ServerOptions {
   readonly model: Model;
   readonly batcher: Batcher;
   readonly metrics: Metrics;
   readonly log: Log;
-  readonly bodyLimit: number;
+  readonly bodies: RequestBodies;
+  /** What paths may begin with; `` when with nothing. */
+  readonly basePath: string;
+  /** Headers of every answer. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Gets each inference request that was answered. */
+  readonly record?: ((sample: InferenceSample) => void) | undefined;
   /** Whether the server is going: it answers what comes, but is not ready and closes connections. */
   readonly draining: () => boolean;
 }
@@ -22,6 +30,8 @@ interface Reply {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly body: string | Uint8Array;
+  /** Milliseconds. */
+  readonly times?: { readonly model: number; readonly queue: number };
 }
 
 /** Longer than gateways keep idle connections, so that they, not this server, close them. */
@@ -49,7 +59,8 @@ async function answer(
   response: ServerResponse,
   options: ServerOptions,
 ): Promise<void> {
-  const path = pathOf(request.url ?? '/');
+  const start = performance.now();
+  const path = pathOf(request.url ?? '/', options.basePath);
   const inference = path.endsWith('/infer') || path === '/invocations';
   let reply: Reply;
   try {
@@ -59,15 +70,23 @@ async function answer(
     reply = errorReply(error, request, options.log);
   }
   if (inference) options.metrics.request(reply.status);
-  send(request, response, reply, options.draining());
+  send(request, response, reply, options);
+  if (inference) {
+    options.record?.({ status: reply.status, latency: performance.now() - start, ...reply.times });
+  }
 }
 
-function send(request: IncomingMessage, response: ServerResponse, reply: Reply, closing: boolean): void {
-  const headers: Record<string, string | number> = { ...reply.headers };
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  reply: Reply,
+  { draining, headers: always }: ServerOptions,
+): void {
+  const headers: Record<string, string | number> = { ...always, ...reply.headers };
   headers['content-length'] = Buffer.byteLength(reply.body);
   const requestId = request.headers['x-request-id'];
   if (typeof requestId === 'string') headers['x-request-id'] = requestId;
-  if (closing) headers.connection = 'close';
+  if (draining()) headers.connection = 'close';
   response.writeHead(reply.status, headers);
   response.end(request.method === 'HEAD' ? undefined : reply.body);
 }
@@ -88,9 +107,11 @@ function errorReply(error: unknown, request: IncomingMessage, log: Log): Reply {
   return { status, headers, body: JSON.stringify({ error: known.detail }) };
 }
 
-function pathOf(url: string): string {
+/** The protocol's own path: a load balancer may send the whole one. */
+function pathOf(url: string, base: string): string {
   const query = url.indexOf('?');
-  return query < 0 ? url : url.slice(0, query);
+  const path = query < 0 ? url : url.slice(0, query);
+  return base !== '' && path.startsWith(`${base}/`) ? path.slice(base.length) : path;
 }
 
 function route(
@@ -193,7 +214,8 @@ async function infer(
   const { model } = options;
   const headerLength = request.headers['inference-header-content-length'];
   if (headerLength === undefined) expectJson(request);
-  const body = await readBody(request, options.bodyLimit);
+  const json = headerLength === undefined ? undefined : Number(headerLength);
+  const body = await options.bodies.read(request, response, json);
   const wanted = readInferRequest(body, headerLength as string | undefined, model);
   const names = wanted.outputs.map(({ name }) => name);
   const result = await options.batcher.submit(wanted.inputs, names, () => response.closed);
@@ -207,7 +229,7 @@ async function invoke(
   options: ServerOptions,
 ): Promise<Reply> {
   refuseEncoding(request);
-  const body = await readBody(request, options.bodyLimit);
+  const body = await options.bodies.read(request, response);
   const wanted = readInvocation(body, mediaType(request), options.model);
   const result = await options.batcher.submit(wanted.inputs, wanted.outputs, () => response.closed);
   const encoded = { headers: { 'content-type': 'application/json' }, body: wanted.answer(result.outputs) };
@@ -218,30 +240,8 @@ async function invoke(
 function timed({ model, queue }: Answer, encoded: Omit<Reply, 'status'>, metrics: Metrics): Reply {
   metrics.queued(queue);
   const timing = `model;dur=${model.toFixed(3)}, queue;dur=${queue.toFixed(3)}`;
-  return { status: 200, headers: { ...encoded.headers, 'server-timing': timing }, body: encoded.body };
-}
-
-/** The body's bytes. The rest of one that is too long is read and forgotten, so that the client sees the answer. */
-function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const announced = Number(request.headers['content-length'] ?? 0);
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const refuse = () => {
-      request.removeAllListeners('data').resume();
-      reject(new CairnError('TOO_LARGE', `the body is longer than ${limit} bytes`));
-    };
-    if (announced > limit) return refuse();
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > limit) return refuse();
-      chunks.push(chunk);
-    });
-    request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
-    request.on('error', () =>
-      reject(new CairnError('INVALID_ARGUMENT', `the body ended after ${size} bytes`)),
-    );
-  });
+  const headers = { ...encoded.headers, 'server-timing': timing };
+  return { status: 200, headers, body: encoded.body, times: { model, queue } };
 }
 
 function mediaType(request: IncomingMessage): string {

@@ -5,10 +5,13 @@ import { join, normalize } from 'node:path';
 import { z } from 'zod';
 import { CairnError } from '../../shared/errors.ts';
 
-const FileList = z.array(
-  z.object({ path: z.string().min(1), size: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) }),
-);
-export type ListedFile = z.infer<typeof FileList>[number];
+export const ListedFile = z.object({
+  path: z.string().min(1),
+  size: z.int().min(0),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type ListedFile = z.infer<typeof ListedFile>;
+const FileList = z.array(ListedFile);
 
 /**
  * Reads the version's file list and checks size and SHA-256 of each file, streaming.
@@ -22,15 +25,19 @@ export async function verifyFiles(directory: string, listPath: string): Promise<
   return files.data;
 }
 
+/** The path below the model's directory. @throws CairnError `INVALID_ARGUMENT` for one that is not */
+export function insideOf({ path }: ListedFile): string {
+  const inside = normalize(path);
+  if (inside !== '..' && !inside.startsWith('../') && !inside.startsWith('/')) return inside;
+  throw new CairnError(
+    'INVALID_ARGUMENT',
+    `"${path}" is outside the model's directory.`,
+    'CAIRN_MODEL_FILES',
+  );
+}
+
 async function verify(directory: string, file: ListedFile): Promise<void> {
-  const inside = normalize(file.path);
-  if (inside.startsWith('..') || inside.startsWith('/')) {
-    throw new CairnError(
-      'INVALID_ARGUMENT',
-      `"${file.path}" is outside the model's directory.`,
-      'CAIRN_MODEL_FILES',
-    );
-  }
+  const inside = insideOf(file);
   const hash = createHash('sha256');
   let size = 0;
   try {

@@ -38,6 +38,7 @@ export interface StartOptions {
   readonly name?: string;
   readonly environment?: Record<string, string>;
   readonly flags?: readonly string[];
+  readonly onSpawn?: (child: ChildProcess) => void;
   /** What the file list says of `model.onnx` instead of the truth. */
   readonly listed?: { path?: string; size?: number; sha256?: string };
 }
@@ -45,7 +46,7 @@ export interface StartOptions {
 /** Starts the real process, as a platform does, on one ONNX file. Resolves with its exit code if it does not get ready. */
 export async function startModelServer(
   model: Uint8Array,
-  { name = 'digits', environment = {}, flags = [], listed = {} }: StartOptions = {},
+  { name = 'digits', environment = {}, flags = [], listed = {}, onSpawn }: StartOptions = {},
 ): Promise<StartedServer | { exitCode: number | null; lines: Record<string, unknown>[] }> {
   const directory = await mkdtemp(join(tmpdir(), 'cairn-model-server-'));
   await writeFile(join(directory, 'model.onnx'), model);
@@ -64,6 +65,7 @@ export async function startModelServer(
     },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
+  onSpawn?.(child);
   const lines: Record<string, unknown>[] = [];
   const exited = once(child, 'close').then(async ([code]) => {
     await rm(directory, { recursive: true });
