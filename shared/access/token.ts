@@ -142,6 +142,12 @@ export async function ensureAdminToken(ports: Ports, chosen?: string): Promise<s
   return undefined;
 }
 
+/** The first admin's token is the one that `chosen` answers, which is asked only while there is no token at all. */
+export async function ensureFirstToken(ports: Ports, chosen: () => Promise<string>): Promise<void> {
+  const { items } = await ports.table.query({ pk: TOKENS, limit: 1 });
+  if (items.length === 0) await ensureAdminToken(ports, await chosen());
+}
+
 /** Who sent this token. One read. @throws CairnError `UNAUTHENTICATED`, the same for every cause but expiry and revocation */
 export async function authenticate(
   ports: Pick<Ports, 'table' | 'clock'>,

@@ -201,11 +201,10 @@ function announced(file: InlineFile): { path: string; size: number; sha256: stri
 
 async function putBlob(ports: Ports, model: StoredModel, sha256: string, bytes: Uint8Array): Promise<void> {
   const key = blobKey(model.workspace, model.id, sha256);
-  // The same bytes are there already: that is what a content address is for.
-  if (await ports.blobs.stat(key)) return;
   try {
     await ports.blobs.put(key, bytes, { sha256, size: bytes.length, ifAbsent: true });
   } catch (error) {
+    // The same bytes are there already: that is what a content address is for.
     if (!(error instanceof BlobError && error.code === 'EXISTS')) throw error;
   }
 }

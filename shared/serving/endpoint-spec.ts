@@ -1,9 +1,17 @@
 import { z } from 'zod';
 import { CairnError } from '../errors.ts';
+import type { ReplicaRange, Resources } from '../ports/serving-platform.ts';
+import { ON_PROCESSES, type PlatformOffer, settle } from './platform-offer.ts';
 
 const AllAtOnce = z.strictObject({
   type: z.literal('all-at-once'),
   /** Seconds that all traffic stays on the new revision, watched, before it counts as good. */
+  bakeSeconds: z.int().min(0).max(86_400).default(60),
+});
+
+/** ECS's name for it: the new revision gets all traffic in one move once all its replicas are ready. */
+const BlueGreen = z.strictObject({
+  type: z.literal('blue-green'),
   bakeSeconds: z.int().min(0).max(86_400).default(60),
 });
 
@@ -15,8 +23,17 @@ const Canary = z.strictObject({
   bakeSeconds: z.int().min(0).max(86_400).default(60),
 });
 
+const Linear = z.strictObject({
+  type: z.literal('linear'),
+  /** What each step adds to the new revision's share. */
+  stepPercent: z.number().min(3).max(100).default(10),
+  /** Seconds between two steps. */
+  stepSeconds: z.int().min(0).max(86_400).default(300),
+  bakeSeconds: z.int().min(0).max(86_400).default(60),
+});
+
 /** How an endpoint moves to a new revision. A rollout keeps the numbers that it started with. */
-export const Strategy = z.discriminatedUnion('type', [AllAtOnce, Canary]);
+export const Strategy = z.discriminatedUnion('type', [AllAtOnce, BlueGreen, Canary, Linear]);
 export type Strategy = z.infer<typeof Strategy>;
 
 const period = z.int().refine((p) => p === 10 || p === 20 || p === 30 || (p > 0 && p % 60 === 0), {
@@ -42,6 +59,8 @@ const alarmTuning = (threshold: number) =>
       message: 'times period must be at most a day (86400 s)',
     });
 
+const Replicas = z.int().min(1).max(32);
+
 /** What the user wants of an endpoint. Unknown fields are refused, never ignored. */
 export const EndpointSpec = z.strictObject({
   model: z.string().min(1),
@@ -50,14 +69,24 @@ export const EndpointSpec = z.strictObject({
     z.strictObject({ version: z.int().min(1) }),
     z.strictObject({ alias: z.string().min(1).max(255) }),
   ]),
-  platform: z.literal('process').default('process'),
+  /** Without it, what the installation has. */
+  platform: z.enum(['process', 'ecs']).optional(),
   resources: z
     .strictObject({
       cpu: z.number().min(0.25).max(64).default(1),
-      memoryMiB: z.int().min(64).max(1_048_576).default(1024),
+      /** Without it, 1024; on ECS the least that Fargate has for that cpu. */
+      memoryMiB: z.int().min(64).max(1_048_576).optional(),
     })
     .prefault({}),
-  replicas: z.int().min(1).max(32).default(1),
+  /** A number, or on ECS bounds between which the load decides. */
+  replicas: z
+    .union([
+      Replicas,
+      z
+        .strictObject({ min: Replicas, max: Replicas })
+        .refine(({ min, max }) => min <= max, { path: ['max'], message: 'must not be less than min' }),
+    ])
+    .default(1),
   strategy: Strategy.prefault({ type: 'all-at-once' }),
   alarms: z
     .strictObject({
@@ -71,8 +100,11 @@ export const EndpointSpec = z.strictObject({
     .strictObject({
       /** Whether an alarm sends the endpoint back to its last good revision. */
       onAlarm: z.boolean().default(true),
-      /** Seconds that the revision before stays up after a rollout, so that going back is instant. */
-      keepPreviousSeconds: z.int().min(0).max(86_400).default(600),
+      /**
+       * Seconds that the revision before stays up after a rollout, so that going back is instant. Without it, 600; on ECS,
+       * which keeps it only while the new one bakes, nothing but 0.
+       */
+      keepPreviousSeconds: z.int().min(0).max(86_400).optional(),
     })
     .prefault({}),
   /** Whether only APPROVED versions may be deployed. */
@@ -80,16 +112,31 @@ export const EndpointSpec = z.strictObject({
 });
 /** A spec as the user writes it, defaults left out. */
 export type EndpointSpecInput = z.input<typeof EndpointSpec>;
-export type EndpointSpec = z.infer<typeof EndpointSpec>;
+/** A spec whose defaults are filled in, but for those that depend on the platform. */
+export type WrittenSpec = z.infer<typeof EndpointSpec>;
+export type EndpointSpec = WrittenSpec & {
+  readonly platform: PlatformOffer['platform'];
+  readonly resources: Resources;
+  readonly rollback: { readonly onAlarm: boolean; readonly keepPreviousSeconds: number };
+};
 
-const STRATEGIES = ['all-at-once', 'canary'];
-const PLATFORMS = ['process'];
+/** The bounds that the spec's replicas mean. */
+export const replicaRange = ({ replicas }: Pick<WrittenSpec, 'replicas'>): ReplicaRange =>
+  typeof replicas === 'number' ? { min: replicas, max: replicas } : replicas;
+
+const STRATEGIES = ['all-at-once', 'blue-green', 'canary', 'linear'];
+const PLATFORMS = ['process', 'ecs'];
 
 /**
- * The spec with its defaults filled in.
- * @throws CairnError `NOT_SUPPORTED` for a strategy or platform that is not there, `INVALID_ARGUMENT` naming the first wrong field
+ * The spec with its defaults filled in, as the installation's platform takes it.
+ * @throws CairnError `NOT_SUPPORTED` for what is not there, `INVALID_ARGUMENT` naming the first wrong field
  */
-export function parseEndpointSpec(input: unknown): EndpointSpec {
+export function parseEndpointSpec(input: unknown, offer: PlatformOffer = ON_PROCESSES): EndpointSpec {
+  return settle(readEndpointSpec(input), offer);
+}
+
+/** The spec as far as it does not depend on the platform. @throws CairnError as {@link parseEndpointSpec} */
+export function readEndpointSpec(input: unknown): WrittenSpec {
   const { strategy, platform } = Object(input);
   refuseOther('strategy.type', Object(strategy).type, STRATEGIES);
   refuseOther('platform', platform, PLATFORMS);

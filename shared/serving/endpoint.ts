@@ -20,6 +20,7 @@ import {
   statusKey,
   useKey,
 } from './keys.ts';
+import type { PlatformOffer } from './platform-offer.ts';
 import { blockingAlarm, initialState, neededRevisions, sameTemplate } from './rollout.ts';
 import { type EndpointStatus, type StatusRecord, viewStatus } from './status.ts';
 import { resolveTarget, type Target, type VersionSource } from './version-source.ts';
@@ -47,6 +48,8 @@ export type EndpointView = Endpoint & { readonly rev: number; readonly status: E
 export type ServingPorts = Pick<Ports, 'table' | 'clock' | 'bus'> & {
   readonly alarms: Pick<AlarmService, 'describeAlarms'>;
   readonly versions: VersionSource;
+  /** What the installation's platform takes; processes, unless said otherwise. */
+  readonly offer?: PlatformOffer;
 };
 
 export interface DeployOptions {
@@ -72,7 +75,7 @@ export async function createEndpoint(
     const rule = 'has 1 to 63 characters of a-z, 0-9 and -, and begins and ends with a letter or digit';
     throw new CairnError('INVALID_ARGUMENT', `An endpoint's name ${rule}.`, 'name');
   }
-  const parsed = admit(caller, ref, spec, options);
+  const parsed = admit(ports, caller, ref, spec, options);
   return exclusively(endpointChain(ref), async () => {
     const target = await targetOf(ports, ref, parsed);
     const [found, numbers] = await ports.table.getMany([endpointKey(ref), numbersKey(ref)]);
@@ -129,7 +132,7 @@ export async function updateEndpoint(
   spec: unknown,
   options: DeployOptions & { ifMatch?: number | undefined } = {},
 ): Promise<EndpointView> {
-  const parsed = admit(caller, ref, spec, options);
+  const parsed = admit(ports, caller, ref, spec, options);
   return exclusively(endpointChain(ref), async () => {
     const target = await targetOf(ports, ref, parsed);
     const { endpoint: before, rev, status } = await findEndpoint(ports.table, ref);
@@ -301,7 +304,13 @@ interface Numbers {
 }
 
 /** The spec, if the caller may ask for it. */
-function admit(caller: Caller, ref: EndpointRef, spec: unknown, options: DeployOptions): EndpointSpec {
+function admit(
+  ports: ServingPorts,
+  caller: Caller,
+  ref: EndpointRef,
+  spec: unknown,
+  options: DeployOptions,
+): EndpointSpec {
   authorize(caller, 'deployer', { workspace: ref.workspace, name: ref.endpoint });
   if (options.force && !options.reason?.trim()) {
     throw new CairnError(
@@ -310,7 +319,7 @@ function admit(caller: Caller, ref: EndpointRef, spec: unknown, options: DeployO
       'reason',
     );
   }
-  const parsed = parseEndpointSpec(spec);
+  const parsed = parseEndpointSpec(spec, ports.offer);
   authorize(caller, 'viewer', { workspace: ref.workspace, name: parsed.model });
   return parsed;
 }

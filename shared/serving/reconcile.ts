@@ -9,31 +9,20 @@ import type {
   AlarmNotification,
   AlarmService,
 } from '../ports/alarm-service.ts';
-import type { Ports } from '../ports/ports.ts';
-import type { EndpointRef, ServingPlatform } from '../ports/serving-platform.ts';
+import type { EndpointRef } from '../ports/serving-platform.ts';
 import type { Op } from '../ports/table.ts';
 import { changeOf, type Endpoint, findEndpoint } from './endpoint.ts';
+import { replicaRange } from './endpoint-spec.ts';
+import { type EngineDeps, engineFor } from './engine.ts';
 import { firingOf, withNotification } from './firing.ts';
 import { endpointChain, revisionKey, rolloutKey, statusKey, useKey } from './keys.ts';
-import {
-  type Action,
-  advance,
-  candidateOf,
-  neededRevisions,
-  nextDue,
-  type Observation,
-  type RolloutEvent,
-  type RolloutState,
-  type Wish,
-} from './rollout.ts';
+import { candidateOf, neededRevisions, type RolloutEvent, type RolloutState, type Wish } from './rollout.ts';
 import { type RolloutRecord, recordEvent } from './rollout-record.ts';
 import { type Refusal, type StatusRecord, statusOf } from './status.ts';
 import { resolveTarget, type Target, type VersionSource, versionOf } from './version-source.ts';
 
-export type ReconcileDeps = Pick<Ports, 'table' | 'clock' | 'bus'> & {
-  readonly platform: ServingPlatform;
+export type ReconcileDeps = EngineDeps & {
   readonly alarms: Pick<AlarmService, 'putAlarm' | 'deleteAlarms' | 'describeAlarms'>;
-  readonly versions: VersionSource;
 };
 
 /** Far more steps than the machine takes under one observation: beyond them something is wrong with it. */
@@ -51,8 +40,9 @@ export async function reconcileEndpoint(
   ref: EndpointRef,
   notification?: AlarmNotification,
 ): Promise<{ next?: number }> {
+  const engine = engineFor(deps);
   return exclusively(endpointChain(ref), async () => {
-    for (let step = 0; step < MAX_STEPS; step++) {
+    for (let count = 0; count < MAX_STEPS; count++) {
       const found = await findEndpoint(deps.table, ref).catch(missing);
       if (!found) {
         await withdraw(deps, ref);
@@ -61,31 +51,20 @@ export async function reconcileEndpoint(
       const { endpoint, status, statusRev } = found;
       const alarms = await syncAlarms(deps, ref, endpoint, status.state);
       const { wish, refusal, check } = await wishOf(deps.versions, endpoint, status.state);
-      const platform = await deps.platform.observe(ref);
-      const firing = firingOf(notification ? withNotification(alarms, notification) : alarms);
-      const seen: Observation = { wish, platform, firing };
       const now = deps.clock.now();
-      const { state, actions, event } = advance(status.state, seen, now);
-      const after = statusOf(state, seen, { before: status, refusal, now });
-      // Traffic leaves a bad revision before that is on record: after a crash in between, the same alarm or request decides
-      // the same again.
-      const first = event?.type === 'rolled-back' ? actions.filter(({ type }) => type === 'shift') : [];
-      for (const action of first) await execute(deps, ref, action);
-      await write(deps, caller, {
-        ref,
-        endpoint,
-        before: status,
-        after,
-        statusRev,
-        event,
-        check,
+      const step = await engine(ref, status.state, {
+        wish,
+        replicas: replicaRange(endpoint.spec),
+        firing: firingOf(notification ? withNotification(alarms, notification) : alarms),
+        alarms: alarms.map(({ name }) => name),
         now,
       });
-      for (const action of actions) if (!first.includes(action)) await execute(deps, ref, action);
-      if (state === status.state) {
-        const next = nextDue(state, seen, now);
-        return next === undefined ? {} : { next };
-      }
+      const { state, event } = step;
+      const after = statusOf(state, step.seen, { before: status, refusal, now });
+      for (const task of step.urgent) await task();
+      await write(deps, caller, { ref, endpoint, before: status, after, statusRev, event, check, now });
+      for (const task of step.tasks) await task();
+      if (state === status.state) return step.next === undefined ? {} : { next: step.next };
     }
     throw new Error(`the rollout of ${ref.workspace}/${ref.endpoint} does not come to rest`);
   });
@@ -142,8 +121,14 @@ interface Wanted {
 /** What the spec asks for now. A version that cannot be deployed is no error here: the endpoint stays where it is. */
 async function wishOf(versions: VersionSource, endpoint: Endpoint, state: RolloutState): Promise<Wanted> {
   const { spec, generation, forced, workspace, modelId } = endpoint;
-  const { replicas, strategy, rollback, resources } = spec;
-  const wish = { generation, replicas, strategy, rollback, force: forced === generation };
+  const { strategy, rollback, resources } = spec;
+  const wish = {
+    generation,
+    replicas: replicaRange(spec).min,
+    strategy,
+    rollback,
+    force: forced === generation,
+  };
   const model = { id: modelId, name: spec.model };
   try {
     const version = await versionOf(versions, model, spec.target);
@@ -251,32 +236,5 @@ function describe(event: RolloutEvent, before: RolloutState) {
       };
     default:
       return { before: name(event.from) ?? null, after: { rollout, ...name(event.to) } };
-  }
-}
-
-async function execute(
-  { platform, versions }: ReconcileDeps,
-  ref: EndpointRef,
-  action: Action,
-): Promise<void> {
-  switch (action.type) {
-    case 'start': {
-      const { revision, template } = action.revision;
-      const { model, modelId, version, resources } = template;
-      const files = await versions.listFiles(ref.workspace, modelId, version);
-      return platform.start({
-        ...ref,
-        revision,
-        model,
-        version,
-        files,
-        resources,
-        replicas: action.replicas,
-      });
-    }
-    case 'shift':
-      return platform.shift(ref, action.weights);
-    case 'stop':
-      return platform.stop(ref, action.revision);
   }
 }

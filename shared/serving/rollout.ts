@@ -56,6 +56,8 @@ interface CandidateRollout extends Rollout {
 interface Watched extends CandidateRollout {
   /** When the candidate got its first traffic. */
   readonly trafficSince: number;
+  /** The candidate's share, where the platform decides on it. */
+  readonly percent?: number;
   /** Since when no replica of the candidate answers; the phase begins anew when one does. */
   readonly unreadySince?: number;
 }
@@ -158,7 +160,7 @@ export type RolloutEvent =
       readonly cause: Cause;
     };
 
-interface Step {
+export interface Step {
   readonly state: RolloutState;
   readonly event?: RolloutEvent;
 }
@@ -205,7 +207,9 @@ export function weightsOf({ current, motion }: RolloutState): TrafficWeights {
     case 'starting':
       return current ? { [current.revision]: 100 } : {};
     case 'canary': {
-      const percent = motion.strategy.type === 'canary' && current ? motion.strategy.canaryPercent : 100;
+      const { strategy } = motion;
+      const wanted = strategy.type === 'canary' && current ? strategy.canaryPercent : 100;
+      const percent = motion.percent ?? wanted;
       const rest = current ? { [current.revision]: 100 - percent } : {};
       return { ...rest, [motion.candidate.revision]: percent };
     }
@@ -312,20 +316,24 @@ function judge(
 }
 
 /** A candidate answers for its own alarms and for the endpoint's: going back is cheap. */
-const blameCandidate = ({ candidate, trafficSince }: WatchedMotion, firing: readonly Firing[]) =>
+export const blameCandidate = ({ candidate, trafficSince }: WatchedMotion, firing: readonly Firing[]) =>
   firing.find(
     ({ revision, since }) => (revision ?? candidate.revision) === candidate.revision && since > trafficSince,
   );
 
 /** The current revision answers for the endpoint's alarm only if that saw none of the traffic before it. */
-const blameCurrent = (current: Serving, firing: readonly Firing[]) =>
+export const blameCurrent = (current: Serving, firing: readonly Firing[]) =>
   firing.find(({ revision, since, window }) =>
     revision === undefined
       ? since > current.trafficSince + window
       : revision === current.revision && since > current.trafficSince,
   );
 
-const alarmCause = ({ name, reason }: Firing): Cause => ({ by: 'system:on-alarm', reason, alarm: name });
+export const alarmCause = ({ name, reason }: Firing): Cause => ({
+  by: 'system:on-alarm',
+  reason,
+  alarm: name,
+});
 
 /** Why the revision is given up, if it is. */
 function failureOf(
@@ -368,7 +376,7 @@ function goBack(state: RolloutState, seen: Observation, now: number, { bad, caus
   });
 }
 
-interface Leaving {
+export interface Leaving {
   readonly rollout: number;
   readonly bad: Revision;
   readonly to: Revision;
@@ -376,7 +384,7 @@ interface Leaving {
 }
 
 /** Goes back at once, or waits for the revision to go back to. */
-function leave(
+export function leave(
   state: RolloutState,
   { wish }: Observation,
   now: number,
@@ -394,7 +402,8 @@ function leave(
   };
 }
 
-function arrive(state: RolloutState, now: number, { rollout, bad, to, cause }: Leaving): Step {
+/** The revision to go back to has the traffic again. */
+export function arrive(state: RolloutState, now: number, { rollout, bad, to, cause }: Leaving): Step {
   const stays = to.revision === state.current?.revision;
   return {
     state: {
@@ -409,7 +418,8 @@ function arrive(state: RolloutState, now: number, { rollout, bad, to, cause }: L
   };
 }
 
-function fromIdle(state: RolloutState, { wish, firing }: Observation, now: number): Step | undefined {
+/** Begins the rollout of what is wanted, unless it was given up or an alarm is on. */
+export function fromIdle(state: RolloutState, { wish, firing }: Observation, now: number): Step | undefined {
   const { current } = state;
   const { template } = wish;
   if (!template || isRejected(state, wish)) return undefined;
@@ -457,8 +467,8 @@ function bakeAgain(state: RolloutState, wish: Wish, now: number, current: Servin
   };
 }
 
-type WithCandidate = Extract<Motion, { candidate: Revision }>;
-type WatchedMotion = Extract<Motion, { trafficSince: number }>;
+export type WithCandidate = Extract<Motion, { candidate: Revision }>;
+export type WatchedMotion = Extract<Motion, { trafficSince: number }>;
 
 /** The spec wants something else than the candidate. */
 function superseded(
@@ -487,7 +497,7 @@ function superseded(
 }
 
 /** Ends a rollout in favour of something else; the current revision has the traffic. */
-function drop(state: RolloutState, { rollout, candidate }: WithCandidate, reason: string): Step {
+export function drop(state: RolloutState, { rollout, candidate }: WithCandidate, reason: string): Step {
   return {
     state: { ...state, motion: { phase: 'idle' } },
     event: { type: 'rollout-superseded', rollout, ...fromCurrent(state), to: candidate, reason },
@@ -495,7 +505,7 @@ function drop(state: RolloutState, { rollout, candidate }: WithCandidate, reason
 }
 
 /** A newer generation of the spec wants the same candidate. */
-function adopted(state: RolloutState, { wish }: Observation, motion: WithCandidate): Step | undefined {
+export function adopted(state: RolloutState, { wish }: Observation, motion: WithCandidate): Step | undefined {
   if (!wish.template || motion.candidate.generation === wish.generation) return undefined;
   const candidate = { ...motion.candidate, generation: wish.generation };
   return { state: { ...state, motion: { ...motion, candidate } } };
@@ -513,7 +523,16 @@ function fromStarting(
     return shifted(state, { phase, rollout, candidate, strategy, since: now, trafficSince: now });
   }
   const reason = failureOf(candidate, seen.platform, since, now);
-  if (reason === undefined) return undefined;
+  return reason === undefined ? undefined : failed(state, now, motion, reason);
+}
+
+/** The candidate is given up, and what it was is not tried again. */
+export function failed(
+  state: RolloutState,
+  now: number,
+  { rollout, candidate }: WithCandidate,
+  reason: string,
+): Step {
   const version = candidate.template.version;
   return {
     state: {
@@ -526,7 +545,7 @@ function fromStarting(
   };
 }
 
-function shifted(before: RolloutState, motion: WatchedMotion): Step {
+export function shifted(before: RolloutState, motion: WatchedMotion): Step {
   const state = { ...before, motion };
   return { state, event: { type: 'traffic-shifted', rollout: motion.rollout, weights: weightsOf(state) } };
 }
@@ -546,18 +565,27 @@ function fromWatched(
   if (unreadySince !== undefined) return { state: { ...state, motion: { ...rest, candidate, since: now } } };
   if (now < phaseEnd(motion)) return undefined;
   if (motion.phase === 'canary') return shifted(state, { ...motion, phase: 'baking', since: now });
-  const { current } = state;
   // Only without a way back does an alarm leave a candidate where it is: it then counts as good once the alarm is over.
   if (seen.wish.rollback.onAlarm && blameCandidate(motion, seen.firing)) return undefined;
-  const keepUntil = now + seen.wish.rollback.keepPreviousSeconds * 1000;
+  return rolledOut(state, motion, motion.trafficSince, now + seen.wish.rollback.keepPreviousSeconds * 1000);
+}
+
+/** The candidate finished its bake: it is what the endpoint is at, and the last good one. */
+export function rolledOut(
+  state: RolloutState,
+  { candidate, rollout }: WithCandidate,
+  trafficSince: number,
+  keepUntil: number,
+): Step {
+  const { current } = state;
   return {
     state: {
       ...state,
-      current: { ...candidate, good: true, trafficSince: motion.trafficSince },
+      current: { ...candidate, good: true, trafficSince },
       previous: current?.good ? { ...revisionOf(current), keepUntil } : state.previous,
       motion: { phase: 'idle' },
     },
-    event: { type: 'rolled-out', rollout: motion.rollout, ...fromCurrent(state), to: candidate },
+    event: { type: 'rolled-out', rollout, ...fromCurrent(state), to: candidate },
   };
 }
 
@@ -567,21 +595,32 @@ function fromRollingBack(
   now: number,
   motion: Extract<Motion, { phase: 'rolling-back' }>,
 ): Step | undefined {
-  const { wish, firing } = seen;
-  if (readyOf(motion.to, seen) > 0) return arrive(state, now, motion);
-  const abandoned =
+  return readyOf(motion.to, seen) > 0 ? arrive(state, now, motion) : abandoned(state, seen, now, motion);
+}
+
+/** The spec wants something else than the revision to go back to, which is long in coming. */
+export function abandoned(
+  state: RolloutState,
+  { wish, firing }: Observation,
+  now: number,
+  motion: Extract<Motion, { phase: 'rolling-back' }>,
+): Step | undefined {
+  const wanted =
     wish.template &&
     !sameTemplate(wish.template, motion.to.template) &&
     !isRejected(state, wish) &&
     (wish.force ||
       !firing.some(({ revision }) => revision === undefined || revision === motion.bad.revision));
-  if (!abandoned) return undefined;
+  if (!wanted) return undefined;
   const reason = `Version ${wish.template?.version} is wanted by generation ${wish.generation}.`;
+  const { current, previous } = state;
+  const wasGood = current?.revision !== motion.to.revision || current.good;
+  const keepUntil = now + wish.rollback.keepPreviousSeconds * 1000;
   return {
     state: {
       ...state,
       current: { ...revisionOf(motion.bad), good: false, trafficSince: now },
-      previous: { ...revisionOf(motion.to), keepUntil: now + wish.rollback.keepPreviousSeconds * 1000 },
+      previous: wasGood ? { ...revisionOf(motion.to), keepUntil } : previous,
       motion: { phase: 'idle' },
     },
     event: { type: 'rollout-superseded', rollout: motion.rollout, from: motion.bad, to: motion.to, reason },

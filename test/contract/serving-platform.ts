@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { EndpointRef, RevisionOrder, ServingPlatform } from '../../shared/ports/serving-platform.ts';
+import type { EndpointRef, RevisionOrder, SteppedPlatform } from '../../shared/ports/serving-platform.ts';
 
 export interface PlatformUnderTest {
-  readonly platform: ServingPlatform;
+  readonly platform: SteppedPlatform;
   /** One prediction through the endpoint's address. */
   predict(endpoint: EndpointRef): Promise<{ status: number; revision: number | undefined }>;
   /** An order for a model that works, or for one that never gets ready. */
@@ -16,7 +16,7 @@ export interface PlatformUnderTest {
 
 const WAIT = { timeout: 60_000, interval: 20 };
 
-/** What every ServingPlatform promises. */
+/** What every SteppedPlatform promises. */
 export function servingPlatformContract(name: string, make: () => Promise<PlatformUnderTest>): void {
   describe(`serving platform: ${name}`, { timeout: 120_000 }, () => {
     let it: PlatformUnderTest;

@@ -10,7 +10,7 @@ import type {
   RevisionFile,
   RevisionObservation,
   RevisionOrder,
-  ServingPlatform,
+  SteppedPlatform,
   TrafficWeights,
 } from '../../ports/serving-platform.ts';
 import type { RoutedRevision } from './gateway-upstream.ts';
@@ -35,7 +35,7 @@ export interface ProcessPlatformOptions {
   readonly times?: Partial<ReplicaTimes>;
 }
 
-export interface ProcessPlatform extends ServingPlatform {
+export interface ProcessPlatform extends SteppedPlatform {
   /** What the gateway sends an endpoint's requests to. Synchronous: a shift counts for the next request. */
   routes(endpoint: EndpointRef): readonly RoutedRevision[];
   /** Drains and ends everything; what should run is started again by the next controller. */
@@ -202,6 +202,7 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
         CAIRN_HOST: HOST,
         CAIRN_PORT: '0',
         CAIRN_THREADS: String(Math.max(1, Math.min(Math.floor(order.resources.cpu), availableParallelism()))),
+        CAIRN_MEMORY_MIB: String(order.resources.memoryMiB),
         CAIRN_EXIT_WITH_PARENT: '1',
       },
       host: HOST,
@@ -263,6 +264,8 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
   }
 
   return {
+    kind: 'stepped',
+
     async start(order) {
       const endpoint = await endpointFor(order);
       const known = endpoint.revisions.get(order.revision);

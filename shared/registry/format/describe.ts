@@ -1,6 +1,5 @@
 import { CairnError } from '../../errors.ts';
 import { type DetectedFormat, detectFormat } from './detect.ts';
-import { MLMODEL_LIMIT, readMlmodel } from './mlmodel.ts';
 import { readOnnxSignature } from './onnx.ts';
 import type { Signature } from './signature.ts';
 import type { ReadRange } from './wire-reader.ts';
@@ -38,6 +37,8 @@ async function describeMlflow(
   files: readonly ReadableFile[],
   onnx: ReadonlyMap<string, Signature>,
 ): Promise<ModelDescription> {
+  // With a YAML parser, which few versions need.
+  const { MLMODEL_LIMIT, readMlmodel } = await import('./mlmodel.ts');
   const folder = detected.entry as string;
   const path = folder === '.' ? 'MLmodel' : `${folder}/MLmodel`;
   const file = files.find((candidate) => candidate.path === path) as ReadableFile;

@@ -7,6 +7,7 @@ import { reconcile } from '../../../functions/reconcile/handler.ts';
 import { startReconcileLoop } from '../../../functions/reconcile/loop.ts';
 import type { Caller } from '../../../shared/access/caller.ts';
 import { openAlarmEngine } from '../../../shared/adapters/local/alarm-engine.ts';
+import { openKeyFile } from '../../../shared/adapters/local/key-file.ts';
 import { openSqliteTable } from '../../../shared/adapters/local/sqlite-table.ts';
 import { CairnError } from '../../../shared/errors.ts';
 import type { DomainEvent } from '../../../shared/ports/event-bus.ts';
@@ -82,7 +83,8 @@ export async function openServing(versions: Record<number, Partial<Stored>>) {
     onError: (error) => failures.push(error),
   });
   const ports: ServingPorts = { table, clock, bus, alarms, versions: source };
-  const deps: ReconcileDeps = { ...ports, alarms, platform: fixture.platform };
+  const keys = await openKeyFile(join(directory, 'keys.json'));
+  const deps: ReconcileDeps = { ...ports, keys, alarms, platform: fixture.platform };
   const loop = startReconcileLoop({
     reconcile: (ref) => reconcile(deps, ref, 'loop'),
     clock,

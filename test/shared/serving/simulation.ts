@@ -14,11 +14,11 @@ import {
 export const RESOURCES = { cpu: 1, memoryMiB: 512 };
 
 export const wishFor = (version: number, changes: Partial<Wish> = {}): Wish => {
-  const { strategy, rollback, replicas } = parseEndpointSpec({ model: 'digits', target: { version } });
+  const { strategy, rollback } = parseEndpointSpec({ model: 'digits', target: { version } });
   return {
     generation: 1,
     template: { modelId: 'm', model: 'digits', version, resources: RESOURCES },
-    replicas,
+    replicas: 1,
     strategy,
     rollback,
     force: false,

@@ -1,8 +1,8 @@
 import type { CloudWatchClient, GetMetricDataCommandInput } from '@aws-sdk/client-cloudwatch';
 import { describe, expect, it } from 'vitest';
-import { emfLines } from '../../../../shared/adapters/aws/emf.ts';
 import { metricBatches } from '../../../../shared/adapters/aws/metric-batches.ts';
 import { seriesReader } from '../../../../shared/adapters/aws/metric-series.ts';
+import { emfLines } from '../../../../shared/monitoring/emf.ts';
 import { metricsReport } from '../../../../shared/monitoring/report.ts';
 import type { MetricDatum } from '../../../../shared/ports/alarm-service.ts';
 

@@ -45,6 +45,7 @@ test('revisions have their own process, port, working directory and environment,
   ).toEqual([
     'CAIRN_EXIT_WITH_PARENT',
     'CAIRN_HOST',
+    'CAIRN_MEMORY_MIB',
     'CAIRN_MODEL_DIR',
     'CAIRN_MODEL_FILES',
     'CAIRN_MODEL_NAME',
