@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { alias } from './alias.ts';
 import { create } from './create.ts';
+import { functions } from './functions.ts';
 import { inference } from './inference.ts';
 import type { Measurement } from './measurement.ts';
 import { rollback } from './rollback.ts';
@@ -16,7 +17,7 @@ import { transfer } from './transfer.ts';
  * the same run. Exits non-zero only when something could not be measured: a figure is not a test.
  */
 
-const BENCHES = { start, alias, create, transfer, inference, rollback };
+const BENCHES = { start, functions, alias, create, transfer, inference, rollback };
 
 const asked = process.argv.slice(2).filter((argument) => argument !== '--json');
 const unknown = asked.find((name) => !(name in BENCHES));

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BuildOptions, type BuildResult, build, type Plugin } from 'esbuild';
 
@@ -7,9 +8,12 @@ export const FUNCTIONS = [
   'on-alarm',
   'reconcile',
   'register-upload',
+  'revision-files',
   'verify-upload',
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
+
+const PACKAGE = join(import.meta.dirname, '../package.json');
 
 /** Packages in CommonJS call `require` for what Node has built in. */
 const BANNER =
@@ -25,10 +29,22 @@ const ENGLISH: Plugin = {
   },
 };
 
+/** Of the project's own package.json, its version. */
+const VERSION: Plugin = {
+  name: 'version',
+  setup({ onLoad }) {
+    onLoad({ filter: /package\.json$/ }, async ({ path }) => {
+      if (path !== PACKAGE) return undefined;
+      const { version } = JSON.parse(await readFile(path, 'utf8'));
+      return { contents: JSON.stringify({ version }), loader: 'json' };
+    });
+  },
+};
+
 /**
  * Bundles `functions/<name>/lambda.ts` to `<outdir>/index.mjs`: ESM, minified, with source maps; what is imported at run
  * time comes in files of its own, so that a request that does not need it does not load it. The SDK clients that are used
- * come along: docs/decisions/0006-functions-carry-their-clients.md has why.
+ * come along: docs/decisions/0007-functions-carry-their-clients.md has why.
  */
 export function bundle(name: FunctionName, outdir: string): Promise<BuildResult<typeof OPTIONS>> {
   const entry = join(import.meta.dirname, '../functions', name, 'lambda.ts');
@@ -45,7 +61,7 @@ const OPTIONS = {
   conditions: ['module'],
   outExtension: { '.js': '.mjs' },
   banner: { js: BANNER },
-  plugins: [ENGLISH],
+  plugins: [ENGLISH, VERSION],
   minify: true,
   sourcemap: true,
   sourcesContent: false,

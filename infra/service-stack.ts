@@ -12,6 +12,7 @@ import { Functions } from './constructs/functions.ts';
 import { NotificationTopic } from './constructs/notification-topic.ts';
 import { OperationsAlarms } from './constructs/operations-alarms.ts';
 import { OperationsDashboard } from './constructs/operations-dashboard.ts';
+import { RevisionFilesDoor } from './constructs/revision-files-door.ts';
 import { ServingPlatform } from './constructs/serving-platform.ts';
 import { TIMEOUTS } from './constructs/timeouts.ts';
 import { Timers } from './constructs/timers.ts';
@@ -73,6 +74,9 @@ export class ServiceStack extends Stack {
     gateway.serve(functions.api);
     if (platform && functions.authorizer) {
       new DataPlane(this, 'DataPlane', { config, gateway, platform, authorizer: functions.authorizer });
+    }
+    if (platform && functions.revisionFiles) {
+      new RevisionFilesDoor(this, 'RevisionFiles', { config, platform, handler: functions.revisionFiles });
     }
     new Timers(this, 'Timers', { queue: reconcile.queue, cluster: platform?.cluster.cluster });
     const watched = {

@@ -21,6 +21,8 @@ const COMMANDS = [
   { command: 'python3', version: '--version', debian: 'python3' },
   { command: 'java', version: '-version', debian: 'default-jre-headless' },
   { command: 'mvn', version: '--version', debian: 'maven' },
+  { command: 'docker', version: '--version', debian: 'docker.io' },
+  { command: 'dockerd', version: '--version', debian: 'docker.io' },
 ] as const;
 
 function runs(command: string, ...args: string[]): boolean {

@@ -12,7 +12,9 @@ import { accessLog } from './middleware/access-log.ts';
 import { answerCache } from './middleware/answer-cache.ts';
 import { authentication } from './middleware/authentication.ts';
 import { idempotency } from './middleware/idempotency.ts';
+import { locationBelow } from './middleware/location.ts';
 import { pathGuard } from './middleware/path-guard.ts';
+import { readingAhead } from './middleware/read-ahead.ts';
 import { requestId } from './middleware/request-id.ts';
 import { registerModels } from './models/models.handlers.ts';
 import { document, openApiDocument } from './openapi.ts';
@@ -36,6 +38,9 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   const idempotent = idempotency(deps.ports, async (request) => app.fetch(request));
 
   app.use(requestId, accessLog(deps.logger));
+  const base = deps.publicUrl === undefined ? '/' : new URL(deps.publicUrl).pathname;
+  if (base !== '/') app.use(locationBelow(base));
+  if (deps.during) app.use(readingAhead(deps.during));
   if (deps.revision) app.use(answerCache(deps.ports.clock, deps.revision));
   app.use(authentication(deps.ports, open), pathGuard(contracts));
   app.onError((error, c) => problemResponse(error, c.get('requestId'), deps.logger));
@@ -75,6 +80,6 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   registerAudit(register, deps);
   registerTokens(register, deps);
   registerSearch(register, deps);
-  registerSystem(register, deps, () => (described ??= openApiDocument(app, deps.version)));
+  registerSystem(register, deps, () => (described ??= openApiDocument(app, deps.version, deps.publicUrl)));
   return app;
 }

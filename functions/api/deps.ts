@@ -4,14 +4,22 @@ import type { DomainEvent } from '../../shared/ports/event-bus.ts';
 import type { Ports } from '../../shared/ports/ports.ts';
 import type { ServingPlatform } from '../../shared/ports/serving-platform.ts';
 import type { UploadRef } from '../../shared/registry/upload-record.ts';
+import type { PlatformOffer } from '../../shared/serving/platform-offer.ts';
 import type { VersionSource } from '../../shared/serving/version-source.ts';
+import type { During } from './middleware/read-ahead.ts';
 
 /** What the API stands on. A composition root passes it in; without an optional part its routes answer NOT_SUPPORTED. */
 export interface ApiDeps {
   readonly ports: Ports;
   readonly alarms: AlarmService;
   /** Endpoints: what serving knows of the registry, and whose logs are shown. */
-  readonly serving?: { readonly versions: VersionSource; readonly platform: Pick<ServingPlatform, 'logs'> };
+  readonly serving?: {
+    readonly versions: VersionSource;
+    readonly platform: Pick<ServingPlatform, 'logs'>;
+    readonly offer?: PlatformOffer;
+  };
+  /** Where a read of the table is a call over the network: lets it read ahead. */
+  readonly during?: During;
   /** Has an upload verified by somebody else, where requests are too short for it; without it the API does it at once. */
   readonly verifyLater?: (upload: UploadRef) => Promise<void>;
   /** Gets one line for each request at `info`, and unexpected errors at `error`. */

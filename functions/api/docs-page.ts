@@ -80,7 +80,7 @@ export function renderDocs(document: object): string {
 </head>
 <body>
 <nav aria-label="Routes">
-<p><strong>${info.title}</strong> ${info.version}<br><a href="/openapi.json">openapi.json</a></p>
+<p><strong>${info.title}</strong> ${info.version}<br><a href="openapi.json">openapi.json</a></p>
 ${groups.map(({ name, routes }) => html`<details open><summary>${name}</summary><ul>${routes.map(navItem)}</ul></details>`)}
 <details><summary>schemas</summary><ul>${Object.keys(components.schemas).map((name) => html`<li><a href="#schema-${name}">${name}</a></li>`)}</ul></details>
 </nav>

@@ -138,7 +138,7 @@ function problemsOf(contract: Contract): RouteConfig['responses'] {
 }
 
 /** The OpenAPI 3.1 document of all routes. */
-export function openApiDocument(app: OpenAPIHono<ApiEnv>, version: string): object {
+export function openApiDocument(app: OpenAPIHono<ApiEnv>, version: string, server = '/'): object {
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
     type: 'http',
     scheme: 'bearer',
@@ -157,7 +157,7 @@ export function openApiDocument(app: OpenAPIHono<ApiEnv>, version: string): obje
       description: INTRODUCTION,
       license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
     },
-    servers: [{ url: '/' }],
+    servers: [{ url: server }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     security: [{ bearer: [] }, { basic: [] }],
   });

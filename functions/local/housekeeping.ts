@@ -1,13 +1,6 @@
 import type { Logger } from 'pino';
-import { systemCaller } from '../../shared/access/caller.ts';
-import { writeCheckpoint } from '../../shared/audit/checkpoint.ts';
-import { itemsOf } from '../../shared/ports/items-of.ts';
 import type { Ports } from '../../shared/ports/ports.ts';
-import { purgeDeleted } from '../../shared/registry/delete-model.ts';
-import { expireUploads } from '../../shared/registry/end-upload.ts';
-import { modelsPartition, WORKSPACES } from '../../shared/registry/keys.ts';
-import { findModel } from '../../shared/registry/model.ts';
-import { reclaim } from '../../shared/registry/reclaim.ts';
+import { cleanUp, signCheckpoints } from '../reconcile/housekeeping.ts';
 
 const CHECKPOINT_MS = 5 * 60_000;
 const CLEAN_UP_MS = 60 * 60_000;
@@ -21,7 +14,10 @@ export function startHousekeeping(ports: Ports, logger: Logger): { close(): Prom
     }, ms).unref();
   const timers = [
     every(CHECKPOINT_MS, () => signCheckpoints(ports)),
-    every(CLEAN_UP_MS, () => cleanUp(ports, logger)),
+    every(CLEAN_UP_MS, async () => {
+      const { bytes } = await cleanUp(ports);
+      logger.info({ bytes }, 'reclaimed bytes that nothing refers to');
+    }),
   ];
   return {
     async close() {
@@ -30,23 +26,4 @@ export function startHousekeeping(ports: Ports, logger: Logger): { close(): Prom
       await signCheckpoints(ports);
     },
   };
-}
-
-/** Signs where the audit chains of every workspace end now. */
-async function signCheckpoints(ports: Ports): Promise<void> {
-  for await (const workspace of itemsOf(ports.table, WORKSPACES)) await writeCheckpoint(ports, workspace.sk);
-}
-
-/** Gives up expired uploads and removes bytes that nothing refers to. */
-async function cleanUp(ports: Ports, logger: Logger): Promise<void> {
-  let bytes = await purgeDeleted(ports);
-  const caller = systemCaller('housekeeping', 'housekeeping');
-  for await (const workspace of itemsOf(ports.table, WORKSPACES)) {
-    for await (const { sk: name } of itemsOf(ports.table, modelsPartition(workspace.sk))) {
-      const model = await findModel(ports.table, { workspace: workspace.sk, name });
-      await expireUploads(ports, caller, model);
-      bytes += (await reclaim(ports, model)).bytes;
-    }
-  }
-  logger.info({ bytes }, 'reclaimed bytes that nothing refers to');
 }

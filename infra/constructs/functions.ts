@@ -9,8 +9,8 @@ import type { FunctionName } from '../bundle.ts';
 import type { Config } from '../config.ts';
 import type { DataStack } from '../data-stack.ts';
 import { allow, type Permission } from '../permissions/allow.ts';
-import { takeIncoming, writeBlobs } from '../permissions/blob-access.ts';
-import { keyThrough, useKeys } from '../permissions/key-use.ts';
+import { signReads, takeIncoming, writeBlobs } from '../permissions/blob-access.ts';
+import { keyThrough, signRevisions, useKeys, verifyRevisions } from '../permissions/key-use.ts';
 import { publishEvents, sendTo, takeFrom } from '../permissions/messages.ts';
 import { readContainerLogs, runRevisions } from '../permissions/serving.ts';
 import { readTable, writeTable } from '../permissions/table-access.ts';
@@ -43,6 +43,8 @@ export class Functions extends Construct {
   readonly api: IFunction;
   /** Checks tokens before the load balancer; there when something is served. */
   readonly authorizer: IFunction | undefined;
+  /** Tells tasks what to fetch; there when something is served. */
+  readonly revisionFiles: IFunction | undefined;
   readonly all: Readonly<Record<string, IFunction>>;
 
   constructor(scope: Construct, id: string, props: FunctionsProps) {
@@ -150,6 +152,7 @@ export class Functions extends Construct {
     const onAlarm = make('on-alarm', 'an alarm rolls an endpoint back', 512, TIMEOUTS.onAlarm, [
       ...changes,
       ...rollouts,
+      signRevisions(keys.signing),
       sendTo(reconcile.queue, props.alarmDeadLetters),
     ]);
     onAlarm.configureAsyncInvoke({ onFailure: new SqsDestination(props.alarmDeadLetters), retryAttempts: 2 });
@@ -159,7 +162,19 @@ export class Functions extends Construct {
     this.authorizer = make('authorizer', 'who may call an endpoint', 512, TIMEOUTS.authorizer, [
       ...readTable(table, keys.data),
     ]);
-    this.all = { ...this.all, onAlarm, authorizer: this.authorizer };
+    this.revisionFiles = make(
+      'revision-files',
+      'a task asks where the files of its revision are',
+      512,
+      TIMEOUTS.revisionFiles,
+      [...readTable(table, keys.data), ...signReads(models, keys.data), verifyRevisions(keys.signing)],
+    );
+    this.all = {
+      ...this.all,
+      onAlarm,
+      authorizer: this.authorizer,
+      revisionFiles: this.revisionFiles,
+    };
   }
 }
 

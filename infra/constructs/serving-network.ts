@@ -22,6 +22,8 @@ const CIDR = '10.107.0.0/16';
 export const MODEL_SERVER_PORT = 8080;
 export const LISTENER_PORT = 80;
 export const TEST_LISTENER_PORT = 9000;
+/** Where tasks ask what to fetch. */
+export const FILES_PORT = 8081;
 
 /**
  * Private subnets in two zones, without NAT and without a route to the internet: tasks reach S3 and DynamoDB by gateway
@@ -49,7 +51,10 @@ export class ServingNetwork extends Construct {
     this.balancerGroup = this.#group(
       'Balancer',
       'load balancer of the endpoints',
-      [tcp(LISTENER_PORT, { sourceSecurityGroupId: this.linkGroup.attrGroupId }, 'from the VPC link')],
+      [
+        tcp(LISTENER_PORT, { sourceSecurityGroupId: this.linkGroup.attrGroupId }, 'from the VPC link'),
+        tcp(FILES_PORT, { cidrIp: cidr }, 'from the model servers'),
+      ],
       [tcp(MODEL_SERVER_PORT, { cidrIp: cidr }, 'to the model servers')],
     );
     this.taskGroup = this.#group(
@@ -68,6 +73,7 @@ export class ServingNetwork extends Construct {
           { cidrIp: '0.0.0.0/0' },
           'to the VPC endpoints; S3 has public addresses, and nothing else has a route',
         ),
+        tcp(FILES_PORT, { cidrIp: cidr }, 'to the load balancer, for their revision’s files'),
       ],
     );
   }

@@ -6,13 +6,21 @@ import { Construct } from 'constructs';
 import type { Config } from '../config.ts';
 import { EndpointBalancer } from './endpoint-balancer.ts';
 import { ModelCluster } from './model-cluster.ts';
+import { filesUrl } from './revision-files-door.ts';
 import { ServingNetwork } from './serving-network.ts';
 import { TaskRoles } from './task-roles.ts';
 
 const PROJECT = join(import.meta.dirname, '../..');
 
 /** What the image of the model server is made of. */
-const IMAGE_SOURCES = ['functions/model-server', 'shared', 'package.json', 'package-lock.json', '.npmrc'];
+const IMAGE_SOURCES = [
+  'functions/model-server',
+  'shared',
+  'tools/bundle-model-server.ts',
+  'package.json',
+  'package-lock.json',
+  '.npmrc',
+];
 
 /** All that endpoints run on; made when serving is turned on, since network and load balancer cost money while idle. */
 export class ServingPlatform extends Construct {
@@ -47,6 +55,11 @@ export class ServingPlatform extends Construct {
       CAIRN_ALB_TEST_LISTENER: this.balancer.testListener.listenerArn,
       CAIRN_MODEL_SERVER_IMAGE: config.modelServerImage ?? image?.imageUri ?? '',
       CAIRN_LOG_GROUP: this.cluster.logGroup.logGroupName,
+      CAIRN_FILES_URL: filesUrl(
+        config,
+        this.balancer.balancer.loadBalancerDnsName,
+        this.balancer.balancer.loadBalancerName,
+      ),
     };
   }
 

@@ -11,6 +11,7 @@ export const TIMEOUTS = {
   onAlarm: Duration.minutes(1),
   reconcile: Duration.minutes(5),
   authorizer: Duration.seconds(10),
+  revisionFiles: Duration.seconds(30),
   /** Until a model begins to answer, and between the parts of its answer: the gateway's greatest pause. */
   inference: Duration.minutes(5),
 } as const;

@@ -31,6 +31,12 @@ export const writeBlobs = (bucket: IBucket, key: IKey): Permission[] => [
   keyThrough('s3', key, ['kms:Decrypt', 'kms:GenerateDataKey']),
 ];
 
+/** URLs that replicas fetch their files by. */
+export const signReads = (bucket: IBucket, key: IKey): Permission[] => [
+  allow('ReadBlobs', ['s3:GetObject'], [bucket.arnForObjects(`${PREFIX}*`)], { wildcard: OBJECTS }),
+  keyThrough('s3', key, ['kms:Decrypt']),
+];
+
 /** Taking what was dropped: all keys, since a key there is `<workspace>/<model>/…`. */
 export const takeIncoming = (bucket: IBucket): Permission[] => [
   allow(

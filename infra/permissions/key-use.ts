@@ -12,6 +12,12 @@ export const keyThrough = (
     conditions: { StringEquals: { 'kms:ViaService': `${service}.${Aws.REGION}.${Aws.URL_SUFFIX}` } },
   });
 
+/** The token by which a revision's replicas ask for their files: those who start them sign it, the door verifies. */
+export const signRevisions = (signing: IKey): Permission =>
+  allow('SignRevisions', ['kms:Sign'], [signing.keyArn]);
+export const verifyRevisions = (signing: IKey): Permission =>
+  allow('VerifyRevisions', ['kms:Verify'], [signing.keyArn]);
+
 /** The `KeyService` port: signatures of checkpoints, and data keys. */
 export const useKeys = ({ data, signing }: { data: IKey; signing: IKey }): Permission[] => [
   allow('SignAndVerify', ['kms:Sign', 'kms:Verify'], [signing.keyArn]),

@@ -13,7 +13,11 @@ export function runRevisions({ cluster, balancer, roles }: ServingPlatform): Per
   const name = cluster.cluster.clusterName;
   const family = arn('ecs', 'task-definition/cairn-*:*');
   const services = arn('ecs', `service/${name}/*`);
-  const deployments = [services, arn('ecs', `service-deployment/${name}/*`)];
+  const deployments = [
+    services,
+    arn('ecs', `service-deployment/${name}/*`),
+    arn('ecs', `service-revision/${name}/*`),
+  ];
   const rules = arn('elasticloadbalancing', `listener-rule/${balancer.balancer.loadBalancerFullName}/*`);
   const targetGroups = arn('elasticloadbalancing', 'targetgroup/cairn-*/*');
   const listeners = [balancer.listener.listenerArn, balancer.testListener.listenerArn];
@@ -21,9 +25,17 @@ export function runRevisions({ cluster, balancer, roles }: ServingPlatform): Per
     allow('TaskDefinitions', ['ecs:RegisterTaskDefinition', 'ecs:DeleteTaskDefinitions'], [family], {
       wildcard: OWN,
     }),
-    allow('AnyTaskDefinition', ['ecs:DescribeTaskDefinition', 'ecs:DeregisterTaskDefinition'], ['*'], {
-      wildcard: 'These two take no resource.',
-    }),
+    allow(
+      'AnyTaskDefinition',
+      [
+        'ecs:DescribeTaskDefinition',
+        'ecs:DeregisterTaskDefinition',
+        'ecs:ListTaskDefinitions',
+        'ecs:ListTaskDefinitionFamilies',
+      ],
+      ['*'],
+      { wildcard: 'These take no resource.' },
+    ),
     allow(
       'Services',
       ['ecs:CreateService', 'ecs:UpdateService', 'ecs:DeleteService', 'ecs:DescribeServices'],
@@ -37,7 +49,12 @@ export function runRevisions({ cluster, balancer, roles }: ServingPlatform): Per
     allow('Tasks', ['ecs:DescribeTasks'], [arn('ecs', `task/${name}/*`)], { wildcard: OWN }),
     allow(
       'Deployments',
-      ['ecs:ListServiceDeployments', 'ecs:DescribeServiceDeployments', 'ecs:StopServiceDeployment'],
+      [
+        'ecs:ListServiceDeployments',
+        'ecs:DescribeServiceDeployments',
+        'ecs:DescribeServiceRevisions',
+        'ecs:StopServiceDeployment',
+      ],
       deployments,
       { wildcard: OWN },
     ),
@@ -50,18 +67,12 @@ export function runRevisions({ cluster, balancer, roles }: ServingPlatform): Per
     }),
     allow(
       'SeeLoadBalancer',
-      [
-        'elasticloadbalancing:DescribeRules',
-        'elasticloadbalancing:DescribeTargetGroups',
-        'elasticloadbalancing:DescribeTargetHealth',
-      ],
+      ['elasticloadbalancing:DescribeRules', 'elasticloadbalancing:DescribeTargetGroups'],
       ['*'],
       { wildcard: 'What describes load balancing takes no resource.' },
     ),
     allow('MakeRules', ['elasticloadbalancing:CreateRule'], listeners),
-    allow('Rules', ['elasticloadbalancing:ModifyRule', 'elasticloadbalancing:DeleteRule'], [rules], {
-      wildcard: OWN,
-    }),
+    allow('Rules', ['elasticloadbalancing:DeleteRule'], [rules], { wildcard: OWN }),
     allow(
       'TargetGroups',
       [
@@ -86,6 +97,18 @@ export function runRevisions({ cluster, balancer, roles }: ServingPlatform): Per
       {
         conditions: { StringEqualsIfExists: { 'application-autoscaling:service-namespace': 'ecs' } },
         wildcard: 'A scalable target’s id is made by AWS; the condition leaves those of ECS services.',
+      },
+    ),
+    allow(
+      'FirstScalableTarget',
+      ['iam:CreateServiceLinkedRole'],
+      [
+        `arn:${Aws.PARTITION}:iam::${Aws.ACCOUNT_ID}:role/aws-service-role/ecs.application-autoscaling.${Aws.URL_SUFFIX}/AWSServiceRoleForApplicationAutoScaling_ECSService`,
+      ],
+      {
+        conditions: {
+          StringEquals: { 'iam:AWSServiceName': `ecs.application-autoscaling.${Aws.URL_SUFFIX}` },
+        },
       },
     ),
   ];

@@ -124,7 +124,7 @@ describe('functions', () => {
   const functions = resourcesOf(serving, 'AWS::Lambda::Function');
 
   test('run on Node 24 and ARM with a log group that forgets, and have their sources’ line numbers', () => {
-    expect(functions).toHaveLength(6);
+    expect(functions).toHaveLength(7);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -174,6 +174,7 @@ describe('functions', () => {
       'CAIRN_ECS_TASK_ROLE',
       'CAIRN_ECS_VPC',
       'CAIRN_EVENT_TOPIC',
+      'CAIRN_FILES_URL',
       'CAIRN_INCOMING_BUCKET',
       'CAIRN_KMS_DATA_KEY',
       'CAIRN_KMS_SIGNING_KEY',
@@ -267,6 +268,7 @@ describe('what costs money while idle', () => {
       'AWS::ECS::Cluster',
       'AWS::ElasticLoadBalancingV2::Listener',
       'AWS::ElasticLoadBalancingV2::LoadBalancer',
+      'AWS::ElasticLoadBalancingV2::TargetGroup',
       'AWS::Lambda::EventInvokeConfig',
       'AWS::SNS::Subscription',
     ]);
@@ -284,15 +286,26 @@ describe('what costs money while idle', () => {
     expect(one('AWS::ElasticLoadBalancingV2::LoadBalancer').Properties.Scheme).toBe('internal');
   });
 
-  test('is not made by what endpoints do: no service, task, rule or target group is in the template', () => {
+  test('is not made by what endpoints do: no service, task, rule or target group of theirs is in the template', () => {
     for (const type of [
       'AWS::ECS::Service',
       'AWS::ECS::TaskDefinition',
-      'AWS::ElasticLoadBalancingV2::TargetGroup',
       'AWS::ElasticLoadBalancingV2::ListenerRule',
     ]) {
       expect(resourcesOf(serving, type)).toEqual([]);
     }
+    expect(one('AWS::ElasticLoadBalancingV2::TargetGroup').Properties.TargetType).toBe('lambda');
+  });
+
+  test('tasks reach the files’ door and what has HTTPS, and nothing of each other', () => {
+    const groups = resourcesOf(serving, 'AWS::EC2::SecurityGroup');
+    const task = groups.find(({ Properties }) => Properties.GroupDescription === 'Cairn: model servers');
+    const ports = ({ FromPort }: { FromPort: number }) => FromPort;
+    expect(task?.Properties.SecurityGroupEgress.map(ports)).toEqual([443, 8081]);
+    const listener = resourcesOf(serving, 'AWS::ElasticLoadBalancingV2::Listener').find(
+      ({ Properties }) => Properties.Port === 8081,
+    );
+    expect(listener?.Properties.DefaultActions).toMatchObject([{ Type: 'forward' }]);
   });
 });
 
@@ -358,6 +371,7 @@ test('Cairn’s own alarms tell the operations topic', () => {
     'cairn-operations-errors-onAlarm',
     'cairn-operations-errors-reconcile',
     'cairn-operations-errors-registerUpload',
+    'cairn-operations-errors-revisionFiles',
     'cairn-operations-errors-verifyUpload',
     'cairn-operations-throttles',
   ]);

@@ -22,8 +22,11 @@ export interface LocalPorts extends Ports {
   close(): Promise<void>;
 }
 
-/** The real local adapters in a temporary folder, signed URLs included, with a clock that the test moves. */
-export async function openLocalPorts(): Promise<LocalPorts> {
+/**
+ * The real local adapters in a temporary folder, signed URLs included, with a clock that the test moves.
+ * @param address this machine's, as those who use signed URLs see it
+ */
+export async function openLocalPorts(address = '127.0.0.1'): Promise<LocalPorts> {
   const dir = await mkdtemp(join(tmpdir(), 'cairn-'));
   let now = Date.UTC(2026, 0, 1);
   const clock = {
@@ -35,10 +38,12 @@ export async function openLocalPorts(): Promise<LocalPorts> {
   const keys = await openKeyFile(join(dir, 'keys.json'));
   const table = await openSqliteTable(join(dir, 'cairn.db'));
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) =>
+    server.listen(0, address === '127.0.0.1' ? address : '0.0.0.0', resolve),
+  );
   const blobs = await openFilesystemBlobStore({
     root: join(dir, 'blobs'),
-    baseUrl: () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    baseUrl: () => `http://${address}:${(server.address() as AddressInfo).port}`,
     signingKey: keys.hmacKey('storage'),
     clock,
   });

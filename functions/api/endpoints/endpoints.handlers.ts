@@ -14,6 +14,8 @@ import {
   type ServingPorts,
   updateEndpoint,
 } from '../../../shared/serving/endpoint.ts';
+import type { WrittenSpec } from '../../../shared/serving/endpoint-spec.ts';
+import { ON_PROCESSES, settle } from '../../../shared/serving/platform-offer.ts';
 import { listRollouts, rollbackEndpoint } from '../../../shared/serving/rollback.ts';
 import type { RolloutRecord } from '../../../shared/serving/rollout-record.ts';
 import type { EndpointStatus } from '../../../shared/serving/status.ts';
@@ -27,7 +29,12 @@ import * as routes from './endpoints.routes.ts';
 export function registerEndpoints(register: Register, deps: ApiDeps): void {
   const { ports, alarms } = deps;
   const serving = () => deps.serving ?? notServing();
-  const servingPorts = (): ServingPorts => ({ ...ports, alarms, versions: serving().versions });
+  const servingPorts = (): ServingPorts => {
+    const { versions, offer } = serving();
+    return { ...ports, alarms, versions, ...(offer && { offer }) };
+  };
+  const settled = (spec: WrittenSpec) =>
+    routes.inField('spec', () => settle(spec, serving().offer ?? ON_PROCESSES));
   const base = (origin: string) => deps.publicUrl ?? origin;
 
   register(routes.listEndpoints, async ({ params, query }, { caller, origin }) => {
@@ -39,7 +46,7 @@ export function registerEndpoints(register: Register, deps: ApiDeps): void {
 
   register(routes.createEndpoint, async ({ params, body }, { caller, origin }) => {
     const ref = { workspace: params.workspace, endpoint: body.name };
-    const endpoint = await createEndpoint(servingPorts(), caller, ref, body.spec, body);
+    const endpoint = await createEndpoint(servingPorts(), caller, ref, settled(body.spec), body);
     const location = apiPath('workspaces', ref.workspace, 'endpoints', ref.endpoint);
     return created(endpointJson(endpoint, base(origin)), location, { etag: etagOf(endpoint.rev) });
   });
@@ -49,7 +56,8 @@ export function registerEndpoints(register: Register, deps: ApiDeps): void {
   });
 
   register(routes.updateEndpoint, async ({ params, body, ifMatch }, { caller, origin }) => {
-    const { spec, force, reason } = body;
+    const { force, reason } = body;
+    const spec = settled(body.spec);
     const options = { force, reason, ifMatch: ifMatch === '*' ? undefined : ifMatch };
     return answerEndpoint(await updateEndpoint(servingPorts(), caller, params, spec, options), base(origin));
   });

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { CairnError } from '../../../shared/errors.ts';
-import { EndpointSpec, parseEndpointSpec, Strategy } from '../../../shared/serving/endpoint-spec.ts';
+import { EndpointSpec, readEndpointSpec, Strategy } from '../../../shared/serving/endpoint-spec.ts';
 import { API, type Contract } from '../contract.ts';
 import { ETAG, Reason } from '../models/models.routes.ts';
 import { Limit, PageQuery, pageOf } from '../page.ts';
@@ -29,13 +29,14 @@ const SpecSchema = EndpointSpec.meta({
   },
 });
 
-/** Parsed by the domain, which also tells what is not supported yet; the schema documents it. */
+/** Read by the domain, which also tells what is not supported; the schema documents it. */
 const Spec = z.preprocess(
-  (spec) => (spec === undefined || spec === null ? spec : inField('spec', () => parseEndpointSpec(spec))),
+  (spec) => (spec === undefined || spec === null ? spec : inField('spec', () => readEndpointSpec(spec))),
   SpecSchema,
 );
 
-function inField<T>(name: string, parse: () => T): T {
+/** Errors of `parse` name the field of the body. */
+export function inField<T>(name: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {

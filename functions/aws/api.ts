@@ -1,0 +1,37 @@
+import type { Hono } from 'hono';
+import type { Logger } from 'pino';
+import { readAhead } from '../../shared/adapters/aws/read-ahead.ts';
+import { workspaceKey } from '../../shared/registry/keys.ts';
+import { DEFAULT_WORKSPACE } from '../../shared/registry/workspace.ts';
+import { ON_ECS, ON_ECS_ROLLING } from '../../shared/serving/platform-offer.ts';
+import { createApp } from '../api/app.ts';
+import type { ApiEnv } from '../api/bind.ts';
+import { NO_ALARMS } from './no-alarms.ts';
+import type { AwsPorts } from './ports.ts';
+import { openShownServing, wakingBus } from './serving.ts';
+import type { Settings } from './settings.ts';
+import { VERSION } from './version.ts';
+
+/** The native API as a function runs it: what takes long is left to other functions. */
+export function apiOf(settings: Settings, awsPorts: AwsPorts, logger: Logger): Hono<ApiEnv> {
+  const { table, during } = readAhead(awsPorts.table);
+  const ports: AwsPorts = { ...awsPorts, table };
+  const serving = openShownServing(settings, ports);
+  const offer = serving?.settings.CAIRN_ECS_INFRASTRUCTURE_ROLE === undefined ? ON_ECS_ROLLING : ON_ECS;
+  return createApp({
+    ports: serving ? { ...ports, bus: wakingBus(ports, logger) } : ports,
+    alarms: serving?.alarms ?? NO_ALARMS,
+    ...(serving ? { serving: { ...serving, offer } } : {}),
+    during,
+    verifyLater: ({ workspace, name, upload }) => ports.verifyQueue.send({ workspace, name, upload }),
+    logger,
+    version: VERSION,
+    publicUrl: settings.CAIRN_PUBLIC_URL,
+    ready: async () => {
+      if (!(await ports.table.get(workspaceKey(DEFAULT_WORKSPACE)))) {
+        throw new Error('The table has no default workspace.');
+      }
+    },
+    docs: async () => (await import('../api/docs-page.ts')).renderDocs,
+  });
+}

@@ -1,0 +1,75 @@
+import type { Logger } from 'pino';
+import { authorize } from '../../shared/access/grant.ts';
+import { presentedToken } from '../../shared/access/presented-token.ts';
+import { authenticate } from '../../shared/access/token.ts';
+import { CairnError } from '../../shared/errors.ts';
+import type { Ports } from '../../shared/ports/ports.ts';
+import { AuthorizerEvent, type Invocation } from './events.ts';
+
+/** What a REST API takes from its authorizer. */
+interface Decision {
+  readonly principalId: string;
+  readonly policyDocument: {
+    readonly Version: '2012-10-17';
+    readonly Statement: readonly [
+      { readonly Action: 'execute-api:Invoke'; readonly Effect: 'Allow' | 'Deny'; readonly Resource: string },
+    ];
+  };
+  readonly context: Readonly<Record<string, string>>;
+}
+
+/**
+ * Whether the request's token may call the endpoint: its role has to be `viewer` at least. A decision is kept for the path
+ * and the token, whatever the method, so it is about all methods.
+ * @throws Error `Unauthorized`, by which the gateway answers 401, for a token that is not good
+ */
+export function authoriser({
+  table,
+  clock,
+  logger,
+}: Pick<Ports, 'table' | 'clock'> & { readonly logger: Pick<Logger, 'info'> }) {
+  return async (event: unknown, { awsRequestId }: Pick<Invocation, 'awsRequestId'>): Promise<Decision> => {
+    const { methodArn, headers, pathParameters, requestContext } = AuthorizerEvent.parse(event);
+    const { workspace, name } = pathParameters;
+    const { requestId = awsRequestId } = requestContext;
+    const decide = (principalId: string, Effect: 'Allow' | 'Deny', context = {}): Decision => {
+      const Resource = `${methodArn.split('/').slice(0, 2).join('/')}/*/endpoints/${workspace}/${name}/*`;
+      logger.info(
+        { requestId, principal: principalId, workspace, endpoint: name, effect: Effect },
+        'decided',
+      );
+      return {
+        principalId,
+        policyDocument: {
+          Version: '2012-10-17',
+          Statement: [{ Action: 'execute-api:Invoke', Effect, Resource }],
+        },
+        context,
+      };
+    };
+    try {
+      const caller = await authenticate(
+        { table, clock },
+        presentedToken(authorizationOf(headers)),
+        requestId,
+      );
+      try {
+        authorize(caller, 'viewer', { workspace, name });
+        return decide(caller.principal, 'Allow', { tokenId: caller.tokenId ?? '' });
+      } catch (error) {
+        if (error instanceof CairnError && error.code === 'PERMISSION_DENIED') {
+          return decide(caller.principal, 'Deny');
+        }
+        throw error;
+      }
+    } catch (error) {
+      if (!(error instanceof CairnError && error.code === 'UNAUTHENTICATED')) throw error;
+      logger.info({ requestId, workspace, endpoint: name, detail: error.detail }, 'refused');
+      throw new Error('Unauthorized');
+    }
+  };
+}
+
+/** Header names come as the client wrote them. */
+const authorizationOf = (headers: AuthorizerEvent['headers']) =>
+  Object.entries(headers ?? {}).find(([name]) => name.toLowerCase() === 'authorization')?.[1];

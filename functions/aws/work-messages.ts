@@ -1,0 +1,32 @@
+import { z } from 'zod';
+
+/** An upload whose completion was requested, for `verify-upload`. */
+export const VerifyWork = z.strictObject({ workspace: z.string(), name: z.string(), upload: z.string() });
+export type VerifyWork = z.infer<typeof VerifyWork>;
+
+/** An endpoint that something may have changed for. */
+const Wake = z.strictObject({
+  endpoint: z.strictObject({ workspace: z.string(), endpoint: z.string() }),
+  /** Milliseconds since the epoch after which the timer sees to it, so that messages do not beget messages for ever. */
+  until: z.number().optional(),
+});
+export type Wake = z.infer<typeof Wake>;
+
+/** What the timers send (infra/constructs/timers.ts); a clean-up that ran out of time goes on after a model. */
+const Task = z.strictObject({
+  task: z.enum(['reconcile', 'checkpoint', 'clean-up']),
+  after: z.strictObject({ workspace: z.string(), model: z.string() }).optional(),
+});
+export type Task = z.infer<typeof Task>;
+
+/** ECS' events, as EventBridge passes them on; a task tells its service by its group. */
+const EcsEvent = z.object({
+  source: z.literal('aws.ecs'),
+  resources: z.array(z.string()).default([]),
+  detail: z.object({ group: z.string().optional() }).default({}),
+});
+export type EcsEvent = z.infer<typeof EcsEvent>;
+
+/** What the queue of `reconcile` has. */
+export const ReconcileWork = z.union([Wake, Task, EcsEvent]);
+export type ReconcileWork = z.infer<typeof ReconcileWork>;

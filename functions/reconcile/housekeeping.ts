@@ -1,0 +1,48 @@
+import { systemCaller } from '../../shared/access/caller.ts';
+import { writeCheckpoint } from '../../shared/audit/checkpoint.ts';
+import { itemsOf } from '../../shared/ports/items-of.ts';
+import type { Ports } from '../../shared/ports/ports.ts';
+import { purgeDeleted } from '../../shared/registry/delete-model.ts';
+import { expireUploads } from '../../shared/registry/end-upload.ts';
+import { modelsPartition, WORKSPACES } from '../../shared/registry/keys.ts';
+import { findModel } from '../../shared/registry/model.ts';
+import { reclaim } from '../../shared/registry/reclaim.ts';
+
+/** Signs where the audit chains of every workspace end now. */
+export async function signCheckpoints(ports: Ports): Promise<void> {
+  for await (const workspace of itemsOf(ports.table, WORKSPACES)) await writeCheckpoint(ports, workspace.sk);
+}
+
+/** A model that was cleaned up. */
+export interface CleanUpCursor {
+  readonly workspace: string;
+  readonly model: string;
+}
+
+/**
+ * Gives up expired uploads and removes bytes that nothing refers to, model by model and of one at least, until `deadline`
+ * (milliseconds since the epoch): then `next` says where to go on.
+ */
+export async function cleanUp(
+  ports: Ports,
+  {
+    after,
+    deadline = Number.POSITIVE_INFINITY,
+  }: { after?: CleanUpCursor | undefined; deadline?: number } = {},
+): Promise<{ bytes: number; next?: CleanUpCursor }> {
+  let bytes = after ? 0 : await purgeDeleted(ports);
+  const caller = systemCaller('housekeeping', 'housekeeping');
+  let last: CleanUpCursor | undefined;
+  for await (const { sk: workspace } of itemsOf(ports.table, WORKSPACES)) {
+    if (after && workspace < after.workspace) continue;
+    for await (const { sk: name } of itemsOf(ports.table, modelsPartition(workspace))) {
+      if (workspace === after?.workspace && name <= after.model) continue;
+      if (last && ports.clock.now() >= deadline) return { bytes, next: last };
+      const model = await findModel(ports.table, { workspace, name });
+      await expireUploads(ports, caller, model);
+      bytes += (await reclaim(ports, model)).bytes;
+      last = { workspace, model: name };
+    }
+  }
+  return { bytes };
+}

@@ -1,0 +1,152 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { handle } from 'hono/aws-lambda';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { apiOf } from '../../../functions/aws/api.ts';
+import { parseSettings, type Settings } from '../../../functions/aws/settings.ts';
+import { ensureAdminToken } from '../../../shared/access/token.ts';
+import { type FunctionPorts, invocation, openFunctionPorts } from './aws-fixture.ts';
+import { ENV, SERVING_ENV } from './environment.ts';
+
+const TOKEN = 'a-token-for-the-tests';
+/** Source: docs.aws.amazon.com/apigateway/latest/developerguide, "Input format of a Lambda function for proxy integration". */
+const request = (
+  httpMethod: string,
+  path: string,
+  { body, headers = {} }: { body?: unknown; headers?: object } = {},
+) => ({
+  resource: '/{proxy+}',
+  path,
+  httpMethod,
+  headers: {
+    Authorization: `Bearer ${TOKEN}`,
+    Host: 'abc123.execute-api.us-east-1.amazonaws.com',
+    'Content-Type': 'application/json',
+    ...headers,
+  },
+  multiValueHeaders: null,
+  queryStringParameters: null,
+  multiValueQueryStringParameters: null,
+  pathParameters: { proxy: decodeURIComponent(path.slice(1)) },
+  stageVariables: null,
+  requestContext: {
+    resourceId: '2gxmpl',
+    resourcePath: '/{proxy+}',
+    httpMethod,
+    extendedRequestId: 'JJbxmplHYosFVYQ=',
+    path: `/cairn${path}`,
+    accountId: '123456789012',
+    protocol: 'HTTP/1.1',
+    stage: 'cairn',
+    domainName: 'abc123.execute-api.us-east-1.amazonaws.com',
+    requestId: 'c6af9ac6-7b61-11e6-9a41-93e8deadbeef',
+    apiId: 'abc123',
+    identity: { sourceIp: '203.0.113.1', userAgent: 'cairn/0.1.0' },
+  },
+  // With binaryMediaTypes */* every body comes so.
+  body: body === undefined ? null : Buffer.from(JSON.stringify(body)).toString('base64'),
+  isBase64Encoded: body !== undefined,
+});
+
+let ports: FunctionPorts;
+let settings: Settings;
+beforeEach(async () => {
+  ports = await openFunctionPorts();
+  settings = parseSettings(ENV);
+  await ensureAdminToken(ports, TOKEN);
+});
+afterEach(() => ports.close());
+
+async function ask(...of: Parameters<typeof request>) {
+  const event = request(...of) as unknown as Parameters<ReturnType<typeof handle>>[0];
+  const answer = await handle(apiOf(settings, ports, ports.logger))(event, invocation() as never);
+  const { statusCode, headers = {}, body, isBase64Encoded } = answer;
+  const text = isBase64Encoded ? Buffer.from(body, 'base64').toString() : body;
+  return {
+    status: statusCode,
+    headers: headers as Record<string, string>,
+    body: text === '' ? undefined : JSON.parse(text),
+  };
+}
+
+describe('a request of the gateway', () => {
+  test('is answered with links that lead through the stage, under the gateway’s own id', async () => {
+    const made = await ask('POST', '/api/v1/workspaces/default/models', {
+      body: { name: 'ü 1+2' },
+    });
+    expect(made).toMatchObject({
+      status: 201,
+      headers: {
+        location: '/cairn/api/v1/workspaces/default/models/%C3%BC%201%2B2',
+        'x-request-id': 'c6af9ac6-7b61-11e6-9a41-93e8deadbeef',
+      },
+    });
+    const found = await ask('GET', '/api/v1/workspaces/default/models/%C3%BC%201%2B2');
+    expect(found).toMatchObject({ status: 200, body: { name: 'ü 1+2' } });
+    expect((await ask('GET', '/openapi.json')).body.servers).toEqual([{ url: ENV.CAIRN_PUBLIC_URL }]);
+  });
+
+  test('reaches no other route than it names', async () => {
+    await ask('POST', '/api/v1/workspaces/default/models', { body: { name: 'digits' } });
+    const sly = await ask('DELETE', '/api/v1/workspaces/default/models/digits/aliases/..');
+    expect([sly.status, sly.body.code]).toEqual([400, 'INVALID_ARGUMENT']);
+    expect((await ask('GET', '/api/v1/workspaces/default/models/digits')).status).toBe(200);
+  });
+
+  test('is one line in the log, without what may be secret', async () => {
+    await ask('GET', '/api/v1/search', {
+      headers: { Cookie: 'secret-cookie' },
+    });
+    expect(ports.lines).toMatchObject([
+      {
+        message: 'request',
+        method: 'GET',
+        route: '/api/v1/search',
+        requestId: expect.stringMatching(/^c6af/),
+      },
+    ]);
+    expect(JSON.stringify(ports.lines)).not.toMatch(/secret-|a-token-for/);
+  });
+
+  test('that completes an upload leaves verifying it to the queue', async () => {
+    await ask('POST', '/api/v1/workspaces/default/models', { body: { name: 'digits' } });
+    const sha256 = '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';
+    const files = [{ path: 'a.txt', size: 5, sha256 }];
+    const uploads = '/api/v1/workspaces/default/models/digits/uploads';
+    const { id } = (await ask('POST', uploads, { body: { files } })).body;
+    const parts = (await ask('POST', `${uploads}/${id}/parts`, { body: { path: 'a.txt' } })).body;
+    await fetch(parts.items[0].url, { method: 'PUT', body: 'hello' });
+    const answer = await ask('POST', `${uploads}/${id}/complete`);
+    expect([answer.status, answer.body.status]).toEqual([202, 'PENDING']);
+    expect(ports.sent.map(({ work }) => work)).toEqual([
+      { workspace: 'default', name: 'digits', upload: id },
+    ]);
+  });
+});
+
+test('where nothing is served, there are no alarms and endpoints are refused', async () => {
+  const endpoint = { name: 'digits', spec: { model: 'digits', target: { version: 1 } } };
+  const refused = await ask('POST', '/api/v1/workspaces/default/endpoints', { body: endpoint });
+  expect(refused.body.code).toBe('NOT_SUPPORTED');
+  expect((await ask('GET', '/api/v1/workspaces/default/alarms')).body).toEqual({ items: [] });
+});
+
+test('a change that concerns an endpoint wakes its controller', async () => {
+  settings = parseSettings(SERVING_ENV);
+  await ask('POST', '/api/v1/workspaces/default/models', { body: { name: 'digits' } });
+  const onnx = await readFile(join(import.meta.dirname, '../../models/digits/digits-v1.onnx'));
+  const files = [{ path: 'model.onnx', content: onnx.toString('base64') }];
+  await ask('POST', '/api/v1/workspaces/default/models/digits/versions', { body: { files } });
+  const aliases = '/api/v1/workspaces/default/models/digits/aliases/champion';
+  await ask('PUT', aliases, { body: { version: 1 } });
+  expect(ports.sent).toEqual([]);
+  const spec = { model: 'digits', target: { alias: 'champion' } };
+  await ask('POST', '/api/v1/workspaces/default/endpoints', { body: { name: 'digits', spec } });
+  await ask('PUT', aliases, { body: { version: 1, reason: 'again' } });
+  await ask('DELETE', aliases);
+  const woken = { endpoint: { workspace: 'default', endpoint: 'digits' } };
+  expect(new Set(ports.sent.map(({ work }) => JSON.stringify(work)))).toEqual(
+    new Set([JSON.stringify(woken)]),
+  );
+  expect(ports.sent.length).toBeGreaterThanOrEqual(2);
+});

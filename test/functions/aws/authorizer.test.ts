@@ -1,0 +1,72 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { authoriser } from '../../../functions/aws/authorizer.ts';
+import type { Grant } from '../../../shared/access/grant.ts';
+import { issueToken, revokeToken } from '../../../shared/access/token.ts';
+import { someone } from '../../support/local-ports.ts';
+import { type FunctionPorts, invocation, openFunctionPorts } from './aws-fixture.ts';
+
+const admin = someone('ada', 'admin');
+const API = 'arn:aws:execute-api:us-east-1:123456789012:abc123/cairn';
+
+let ports: FunctionPorts;
+beforeEach(async () => {
+  ports = await openFunctionPorts();
+});
+afterEach(() => ports.close());
+
+/** Source: docs.aws.amazon.com/apigateway/latest/developerguide, "Input to an API Gateway Lambda authorizer", REQUEST. */
+const request = (headers: object) => ({
+  type: 'REQUEST',
+  methodArn: `${API}/POST/endpoints/default/digits/v2/models/digits/infer`,
+  resource: '/endpoints/{workspace}/{name}/{proxy+}',
+  path: '/endpoints/default/digits/v2/models/digits/infer',
+  httpMethod: 'POST',
+  headers,
+  queryStringParameters: {},
+  pathParameters: { workspace: 'default', name: 'digits', proxy: 'v2/models/digits/infer' },
+  stageVariables: {},
+  requestContext: { requestId: 'c6af9ac6-7b61-11e6-9a41-93e8deadbeef', stage: 'cairn', httpMethod: 'POST' },
+});
+
+const ask = (headers: object) => authoriser(ports)(request(headers), invocation());
+
+async function tokenOf(principal: string, grant: Omit<Grant, 'role'>) {
+  const grants = [{ role: 'viewer' as const, ...grant }];
+  return issueToken(ports, admin, { principal, description: '', grants });
+}
+
+test('who may call the endpoint may do so with every method, for what is decided is kept for the path', async () => {
+  const { token } = await tokenOf('vic', { workspace: 'default', models: 'digits' });
+  for (const headers of [
+    { Authorization: `Bearer ${token}` },
+    { authorization: `Basic ${Buffer.from(`any:${token}`).toString('base64')}` },
+  ]) {
+    expect(await ask(headers)).toMatchObject({
+      principalId: 'vic',
+      policyDocument: {
+        Version: '2012-10-17',
+        Statement: [
+          { Action: 'execute-api:Invoke', Effect: 'Allow', Resource: `${API}/*/endpoints/default/digits/*` },
+        ],
+      },
+    });
+  }
+});
+
+test('who may not is refused, and who is unknown is unauthorised', async () => {
+  const { token } = await tokenOf('eve', { workspace: 'default', models: 'faces' });
+  const decision = await ask({ Authorization: `Bearer ${token}` });
+  expect(decision.policyDocument.Statement[0].Effect).toBe('Deny');
+  const revoked = await tokenOf('vic', { workspace: '*', models: '*' });
+  await revokeToken(ports, admin, revoked.info.id);
+  for (const headers of [{}, { Authorization: 'nonsense' }, { Authorization: `Bearer ${revoked.token}` }]) {
+    await expect(ask(headers)).rejects.toThrow(/^Unauthorized$/);
+  }
+  expect(JSON.stringify(ports.lines)).not.toContain(revoked.token);
+});
+
+test('a table that does not answer is no refusal', async () => {
+  const table = { ...ports.table, get: () => Promise.reject(new Error('throttled')) };
+  const failing = authoriser({ ...ports, table })(request({ Authorization: 'Bearer x' }), invocation());
+  await expect(failing).rejects.toThrow('throttled');
+});
