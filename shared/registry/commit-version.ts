@@ -4,12 +4,13 @@ import { packBlobKey } from '../storage/prefix.ts';
 import { fileListItem, readFileList, type VersionFile } from './file-list.ts';
 import { commitObject } from './git/commit-object.ts';
 import { lfsAttributes, lfsPointer } from './git/lfs-pointer.ts';
-import { type GitObject, gitObject } from './git/object.ts';
-import { type PackedObject, writePack } from './git/pack.ts';
+import { gitObject } from './git/object.ts';
+import { type Pack, type PackedObject, writePack } from './git/pack.ts';
 import { buildTrees } from './git/tree.ts';
 import { packKey, repositoryKey } from './keys.ts';
 import type { StoredModel } from './model.ts';
-import type { Repository } from './repository.ts';
+import { storePack } from './pack-file.ts';
+import { lastPack, type MainBranch, type Repository } from './repository.ts';
 import { fileListName } from './version.ts';
 
 /** A file whose bytes are at their content address. */
@@ -35,12 +36,14 @@ export function isGitText(bytes: Uint8Array): boolean {
   }
 }
 
-/** What a commit's pack item holds; a large pack is in the blob store under `blob`, its index under `blob` + `.objects.json`. */
+/** What a commit's pack item holds; a large pack is in the blob store under `blob`, its index beside it. */
 export interface PackBody {
   readonly format: 1;
   readonly commit: string;
   readonly objects?: readonly PackedObject[];
   readonly blob?: string;
+  /** Commits and tags that all of a stored pack can be reached from, if it leads nowhere else. */
+  readonly tips?: readonly string[];
 }
 
 const INLINE_PACK_BYTES = 120_000;
@@ -87,21 +90,29 @@ export async function commitVersion(
     at: version.at,
     message: version.message || `Version ${version.number}`,
   });
-  const known = main
-    ? knownObjects((await readFileList(ports, model.id, fileListName(main.version))) ?? [])
-    : new Set();
+  const known = main ? await knownObjects(ports, model, main) : new Set();
   const fresh = new Map([...objects, ...trees, commit].map((object) => [object.oid, object]));
   for (const oid of fresh.keys()) if (known.has(oid)) fresh.delete(oid);
   const body: Repository = {
     ...root.body,
     nextNumber: Math.max(root.body.nextNumber, version.number + 1),
     main: { commit: commit.oid, version: version.number },
+    packs: lastPack(root.body) + 1,
   };
   return {
     commit: commit.oid,
     ops: [
       { put: { ...repositoryKey(model.id), body }, if: { rev: root.rev } },
-      { put: await packItem(ports, model, version.number, commit.oid, [...fresh.values()]), if: 'absent' },
+      {
+        put: await packItem(
+          ports,
+          model,
+          lastPack(root.body) + 1,
+          commit.oid,
+          writePack([...fresh.values()]),
+        ),
+        if: 'absent',
+      },
       { put: await fileListItem(ports.blobs, model, fileListName(version.number), list), if: 'absent' },
     ],
   };
@@ -113,32 +124,38 @@ function* treeFiles(files: readonly VersionFile[], attributes: Uint8Array | unde
     yield { path: '.gitattributes', oid: gitObject('blob', attributes).oid, mode: '100644' as const };
 }
 
-/** The ids of all objects of a version but its commit: worked out from its files, without reading the repository. */
-function knownObjects(files: readonly VersionFile[]): Set<string> {
+/** The ids of objects of main's version: worked out from its files, without reading the repository. */
+async function knownObjects(
+  ports: Pick<Ports, 'table' | 'blobs'>,
+  model: StoredModel,
+  main: MainBranch,
+): Promise<Set<string>> {
+  const files = (await readFileList(ports, model.id, fileListName(main.version))) ?? [];
+  const known = new Set(files.map(({ oid }) => oid));
+  if (main.pushed) return known;
   const pointers = files.filter((file) => gitObject('blob', lfsPointer(file)).oid === file.oid);
   const attributes = lfsAttributes(pointers.map(({ path }) => path));
-  const known = new Set(files.map(({ oid }) => oid));
   for (const tree of buildTrees(treeFiles(files, attributes))) known.add(tree.oid);
   if (attributes) known.add(gitObject('blob', attributes).oid);
   return known;
 }
 
-async function packItem(
+/** The item of a pack; a large pack is stored first. */
+export async function packItem(
   ports: Pick<Ports, 'blobs'>,
-  model: StoredModel,
+  model: { readonly id: string; readonly workspace: string },
   number: number,
   commit: string,
-  objects: readonly GitObject[],
+  pack: Pack,
+  tips?: readonly string[],
 ): Promise<NewItem> {
-  const pack = writePack(objects);
   const key = packKey(model.id, number);
-  if (pack.bytes.length <= INLINE_PACK_BYTES && objects.length <= INLINE_PACK_OBJECTS) {
+  if (pack.bytes.length <= INLINE_PACK_BYTES && pack.objects.length <= INLINE_PACK_OBJECTS) {
     const body: PackBody = { format: 1, commit, objects: pack.objects };
     return { ...key, body, bytes: pack.bytes };
   }
   const blob = packBlobKey(model.workspace, model.id, commit);
-  await ports.blobs.put(blob, pack.bytes);
-  await ports.blobs.put(`${blob}.objects.json`, Buffer.from(JSON.stringify(pack.objects)));
-  const body: PackBody = { format: 1, commit, blob };
+  await storePack(ports.blobs, blob, pack);
+  const body: PackBody = { format: 1, commit, blob, ...(tips && { tips }) };
   return { ...key, body };
 }

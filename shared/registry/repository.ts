@@ -11,8 +11,39 @@ export interface Repository {
   /** The number that the next version gets. */
   readonly nextNumber: number;
   /** Where `main` points: the version that turned READY last. */
-  readonly main?: { readonly commit: string; readonly version: number };
+  readonly main?: MainBranch;
+  /** The number of the youngest pack. */
+  readonly packs?: number;
+  /** Branches and tags that were pushed. */
+  readonly refs?: RefTable;
+  /** Somebody has pushed: files may be named by history alone, and not by a version. */
+  readonly pushed?: true;
+  /** The pack file that holds what the packs up to a number held. */
+  readonly consolidated?: Consolidated;
 }
+
+export interface Consolidated {
+  /** The number of the youngest pack that is in it. */
+  readonly upTo: number;
+  readonly name: string;
+  readonly at: number;
+  /** As in a pack's item. */
+  readonly tips?: readonly string[];
+}
+
+export interface MainBranch {
+  readonly commit: string;
+  readonly version: number;
+  /** Somebody else made the commit: its trees cannot be worked out from its file list. */
+  readonly pushed?: true;
+}
+
+/** Refs by name; too many for an item are in an immutable object. An annotated tag has what it names beside it. */
+export type RefTable = { readonly names: Readonly<Record<string, RefValue>> } | { readonly blob: string };
+export type RefValue = string | readonly [oid: string, peeled: string];
+
+/** The number of the youngest pack; before packs had numbers of their own they had their version's. */
+export const lastPack = (root: Repository): number => root.packs ?? root.nextNumber - 1;
 
 export const emptyRepository = (): Repository => ({ format: 1, nextNumber: 1 });
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { deflateSync } from 'node:zlib';
-import type { GitObject, ObjectType } from './object.ts';
+import type { GitObject } from './object.ts';
+import { wholeEntry } from './pack-entry.ts';
 
 /** Where an object's entry is in a pack. */
 export interface PackedObject {
@@ -14,17 +14,19 @@ export interface Pack {
   readonly objects: readonly PackedObject[];
 }
 
-const TYPE_NUMBER: Record<ObjectType, number> = { commit: 1, tree: 2, blob: 3 };
-
 /** Packs whole objects, without deltas. Source: Git's Documentation/gitformat-pack, version 2. */
 export function writePack(objects: readonly GitObject[]): Pack {
-  const chunks: Uint8Array[] = [packHeader(objects.length)];
+  return joinPack(objects.map((object) => ({ oid: object.oid, entry: wholeEntry(object) })));
+}
+
+/** The pack of these entries. */
+export function joinPack(entries: readonly { readonly oid: string; readonly entry: Uint8Array }[]): Pack {
+  const chunks: Uint8Array[] = [packHeader(entries.length)];
   const packed: PackedObject[] = [];
   let offset = PACK_HEADER_LENGTH;
-  for (const object of objects) {
-    const entry = Buffer.concat([entryHeader(object), deflateSync(object.content)]);
+  for (const { oid, entry } of entries) {
     chunks.push(entry);
-    packed.push({ oid: object.oid, offset, length: entry.length });
+    packed.push({ oid, offset, length: entry.length });
     offset += entry.length;
   }
   const body = Buffer.concat(chunks);
@@ -40,18 +42,4 @@ export function packHeader(count: number): Uint8Array {
   header.writeUInt32BE(2, 4);
   header.writeUInt32BE(count, 8);
   return header;
-}
-
-/** Type in bits 4 to 6, size in 4 bits and then groups of 7, least significant first. */
-function entryHeader(object: GitObject): Uint8Array {
-  const bytes: number[] = [];
-  let rest = Math.floor(object.content.length / 16);
-  let byte = (TYPE_NUMBER[object.type] << 4) | (object.content.length & 15);
-  while (rest > 0) {
-    bytes.push(byte | 0x80);
-    byte = rest & 0x7f;
-    rest = Math.floor(rest / 128);
-  }
-  bytes.push(byte);
-  return Uint8Array.from(bytes);
 }

@@ -1,0 +1,157 @@
+import { gunzipSync } from 'node:zlib';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { authorize } from '../../../shared/access/grant.ts';
+import { CairnError } from '../../../shared/errors.ts';
+import { findModel, type StoredModel } from '../../../shared/registry/model.ts';
+import { type PushReport, receivePush } from '../../../shared/registry/receive-push.ts';
+import { listRefs } from '../../../shared/registry/refs.ts';
+import { openObjects, openWholePack } from '../../../shared/registry/repository-objects.ts';
+import type { ApiEnv } from '../bind.ts';
+import type { ApiDeps } from '../deps.ts';
+import { readUpTo } from '../request-body.ts';
+import { advertisement, capabilitiesV2, type Service } from './advertisement.ts';
+import { modelRef } from './model-ref.ts';
+import { FLUSH } from './pkt-line.ts';
+import { parsePush, pushAnswer, tooLarge } from './receive-pack.ts';
+import { type Served, uploadPackV0, uploadPackV2 } from './upload-pack.ts';
+
+type GitContext = Context<ApiEnv>;
+
+/** Bytes of a request that fetches: wants and haves, inflated. */
+const FETCH_BODY_MAX = 20_000_000;
+
+/** Git's smart HTTP protocol: every model is a repository at `/<workspace>/<model>.git`. Source: Git's Documentation/gitprotocol-http. */
+export function registerGit(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
+  const { ports } = deps;
+  const agent = `cairn/${deps.version}`;
+
+  const served = async (model: StoredModel): Promise<Served> => {
+    const { refs, root } = await listRefs(ports, model);
+    return {
+      refs,
+      database: await openObjects(ports, model, root.body),
+      whole: () => openWholePack(ports, model, root.body),
+    };
+  };
+
+  app.get('/:workspace/:model/info/refs', async (c) => {
+    const ref = modelRef(c);
+    const service = c.req.query('service');
+    if (service !== 'git-upload-pack' && service !== 'git-receive-pack') {
+      throw new CairnError(
+        'NOT_SUPPORTED',
+        'Git’s old protocol without a service is not spoken here.',
+        'service',
+      );
+    }
+    authorize(c.get('caller'), service === 'git-upload-pack' ? 'viewer' : 'contributor', ref);
+    const model = await findModel(ports.table, ref);
+    const body =
+      service === 'git-upload-pack' && versionOf(c) === 2
+        ? capabilitiesV2(agent)
+        : advertisement(service, (await listRefs(ports, model)).refs, agent);
+    return answer(c, `application/x-${service}-advertisement`, once(body));
+  });
+
+  app.post('/:workspace/:model/git-upload-pack', async (c) => {
+    const ref = modelRef(c);
+    authorize(c.get('caller'), 'viewer', ref);
+    const model = await findModel(ports.table, ref);
+    const body = await bodyOf(c, 'git-upload-pack', FETCH_BODY_MAX);
+    const result = await (versionOf(c) === 2 ? uploadPackV2 : uploadPackV0)(await served(model), body);
+    return answer(c, 'application/x-git-upload-pack-result', result);
+  });
+
+  app.post('/:workspace/:model/git-receive-pack', async (c) => {
+    const ref = modelRef(c);
+    authorize(c.get('caller'), 'contributor', ref);
+    const limit = deps.pushLimit ?? PUSH_MAX;
+    requireType(c, 'git-receive-pack');
+    const { bytes, more } = await readPush(c, limit);
+    const request = parsePush(more ? bytes.subarray(0, COMMANDS_MAX) : inflated(c, bytes, limit));
+    const result = (report: PushReport) =>
+      answer(c, 'application/x-git-receive-pack-result', pushAnswer(request, report));
+    if (more) {
+      const results = request.commands.map(({ name }) => ({ name, problem: 'unpacker error' }));
+      return result({ ...tooLarge(limit), results });
+    }
+    if (request.commands.length === 0) return answer(c, 'application/x-git-receive-pack-result', once(FLUSH));
+    const { commands, atomic, rest } = request;
+    const pack = rest.length > 0 ? rest : undefined;
+    const limits = {
+      objects: 2_000_000,
+      objectBytes: limit,
+      totalBytes: Math.max(limit * 4, Math.min(UNFOLDED_MAX, limit * 100)),
+    };
+    return result(await receivePush(ports, c.get('caller'), ref, { commands, atomic, pack, limits }));
+  });
+}
+
+/** What a push may be where nothing else is said. */
+const PUSH_MAX = 128_000_000;
+/** Bytes that a push's objects may be once inflated, so that a few bytes cannot keep the server busy for minutes. */
+const UNFOLDED_MAX = 2_000_000_000;
+/** As much as this of a push that is too large is thrown away before the client gets its answer. */
+const DRAINED_MAX = 4_000_000_000;
+/** A push's commands are in its first bytes. */
+const COMMANDS_MAX = 8_000_000;
+
+/** The beginning of the body, and whether there was more than `limit`; the rest has been read and dropped. */
+async function readPush(c: GitContext, limit: number): Promise<{ bytes: Uint8Array; more: boolean }> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of c.req.raw.body ?? []) {
+    length += chunk.length;
+    if (length <= limit) chunks.push(chunk);
+    if (length > DRAINED_MAX) break;
+  }
+  return { bytes: Buffer.concat(chunks), more: length > limit };
+}
+
+/** Clients ask for a version of the protocol in `git-protocol: version=2`. */
+const versionOf = (c: GitContext): number =>
+  Number(/(?:^|:)version=(\d)/.exec(c.req.header('git-protocol') ?? '')?.[1] ?? 0);
+
+/** The request's body, inflated. @throws CairnError `TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE` */
+export async function bodyOf(c: GitContext, service: Service, limit: number): Promise<Uint8Array> {
+  requireType(c, service);
+  return inflated(c, await readUpTo(c.req.raw.body, limit), limit);
+}
+
+function requireType(c: GitContext, service: Service): void {
+  const type = c.req.header('content-type');
+  if (type !== `application/x-${service}-request`)
+    throw new CairnError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      `The body is ${type ?? 'nothing'}, not a ${service} request.`,
+    );
+}
+
+function inflated(c: GitContext, bytes: Uint8Array, limit: number): Uint8Array {
+  const encoding = c.req.header('content-encoding') ?? 'identity';
+  if (encoding === 'identity') return bytes;
+  if (encoding !== 'gzip' && encoding !== 'x-gzip')
+    throw new CairnError('UNSUPPORTED_MEDIA_TYPE', `The body’s encoding ${encoding} is not understood.`);
+  try {
+    return gunzipSync(bytes, { maxOutputLength: limit });
+  } catch (error) {
+    if (error instanceof RangeError)
+      throw new CairnError('TOO_LARGE', 'The request inflates to too much.', 'body');
+    throw new CairnError('INVALID_ARGUMENT', 'The body cannot be inflated.', 'body');
+  }
+}
+
+export function answer(c: GitContext, type: string, body: AsyncIterable<Uint8Array>): Response {
+  return new Response(ReadableStream.from(body), {
+    headers: {
+      'content-type': type,
+      'cache-control': 'no-cache, max-age=0, must-revalidate',
+      'x-request-id': c.get('requestId'),
+    },
+  });
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
