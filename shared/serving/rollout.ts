@@ -346,7 +346,8 @@ function failureOf(
   const last = seen?.lastFailure ? `: ${seen.lastFailure}` : '';
   if (seen && seen.failures >= MAX_FAILURES)
     return `Revision ${revision} failed ${seen.failures} times${last}`;
-  if (unreadySince !== undefined && now - unreadySince >= READY_DEADLINE) {
+  if (unreadySince === undefined || seen?.preparing) return undefined;
+  if (now - Math.max(unreadySince, seen?.preparedAt ?? 0) >= READY_DEADLINE) {
     return `Revision ${revision} was not ready within ${READY_DEADLINE / 1000} seconds${last}`;
   }
   return undefined;

@@ -2,6 +2,7 @@ import { CairnError } from '../errors.ts';
 import type { RevisionFile } from '../ports/serving-platform.ts';
 import type { Op } from '../ports/table.ts';
 import type { EndpointSpec } from './endpoint-spec.ts';
+import { inFolder, runtimeOf } from './runtime.ts';
 
 /** What serving has to know of the registry. */
 export interface VersionSource {
@@ -48,7 +49,7 @@ export async function resolveTarget(
   versions: VersionSource,
   workspace: string,
   model: { id: string; name: string },
-  spec: Pick<EndpointSpec, 'target' | 'requireApproval'>,
+  spec: Pick<EndpointSpec, 'platform' | 'target' | 'requireApproval'>,
 ): Promise<Target> {
   const field = 'alias' in spec.target ? 'target.alias' : 'target.version';
   const version = await versionOf(versions, model, spec.target);
@@ -67,14 +68,25 @@ export async function resolveTarget(
     );
   }
   const files = await versions.listFiles(workspace, model.id, version);
-  if (!files.some(({ path }) => path.toLowerCase().endsWith('.onnx'))) {
-    throw new CairnError(
-      'NOT_DEPLOYABLE',
-      `${name} has no ONNX file; a version with a .onnx file can be deployed.`,
-      field,
-    );
-  }
+  const why = whyNot(files, spec.platform);
+  if (why !== undefined) throw new CairnError('NOT_DEPLOYABLE', `${name} ${why}.`, field);
   return { modelId: model.id, model: model.name, version, check: found.check };
+}
+
+/** Why nothing here can serve these files; undefined when something can. */
+function whyNot(files: readonly RevisionFile[], platform: EndpointSpec['platform']): string | undefined {
+  const runtime = runtimeOf(files);
+  if (runtime?.kind === 'onnx') return undefined;
+  if (!runtime) {
+    return 'has no ONNX file and is no MLflow model; a version with a .onnx or an MLmodel file can be deployed';
+  }
+  if (platform === 'ecs') {
+    return 'is an MLflow model without an ONNX file, which needs the Python runtime; ECS runs ONNX models only';
+  }
+  const requirements = inFolder(runtime.folder, 'requirements.txt');
+  return files.some(({ path }) => path === requirements)
+    ? undefined
+    : `is an MLflow model without ${requirements}, which says what Python packages it needs`;
 }
 
 /** The version's number that the spec means now, deployable or not. @throws CairnError `ALIAS_NOT_FOUND` */

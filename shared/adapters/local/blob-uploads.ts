@@ -5,7 +5,7 @@ import { BlobError, type MultipartShape, type PartStat } from '../../ports/blob-
 import type { Clock } from '../../ports/clock.ts';
 import { mismatch, writeStream } from './blob-writing.ts';
 import { syncDirectory } from './durable-file.ts';
-import { type FileDigest, type FileDigests, fileDigests } from './file-digests.ts';
+import type { FileDigest, FileDigests } from './file-digests.ts';
 
 /**
  * An upload is a directory: `upload.json`, `data` with every part in its place, and in `parts/` one empty file for
@@ -32,9 +32,8 @@ interface UploadDescription extends MultipartShape {
 const FORGOTTEN_AFTER = 7 * 24 * 60 * 60 * 1000;
 
 /** The unfinished multipart uploads in a directory. */
-export function blobUploads(root: string, clock: Clock) {
+export function blobUploads(root: string, clock: Clock, digests: FileDigests) {
   const known = new Map<string, Promise<Upload>>();
-  const digests = fileDigests();
 
   const find = async (key: string, uploadId: string): Promise<Upload> => {
     let found = known.get(uploadId);

@@ -1,4 +1,3 @@
-import type { Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { BlobError } from '../../ports/blob-store.ts';
 
@@ -16,8 +15,8 @@ export interface Writing {
   readonly position: number;
   /** Bytes there must be. */
   readonly size?: number | undefined;
-  /** Is given every byte in order. */
-  readonly hash?: Hash | undefined;
+  /** Is told of every stretch of the file that is written, in order: where it begins, and how long it is. */
+  readonly onWritten?: ((start: number, length: number) => void) | undefined;
 }
 
 /**
@@ -29,7 +28,7 @@ export async function writeStream(
   file: FileHandle,
   key: string,
   source: AsyncIterable<Uint8Array>,
-  { position, size, hash }: Writing,
+  { position, size, onWritten }: Writing,
 ): Promise<number> {
   const underWay = new Set<Promise<void>>();
   let failure: { error: unknown } | undefined;
@@ -46,8 +45,14 @@ export async function writeStream(
   let written = 0;
   let toFlush = 0;
   let chunks: Uint8Array[] = [];
+  let inOrder: Promise<void> = Promise.resolve();
   const write = () => {
-    start(writeFully(file, chunks, position + written));
+    const [at, length, before] = [position + written, received - written, inOrder];
+    const writing = writeFully(file, chunks, at);
+    if (onWritten !== undefined) {
+      inOrder = writing.then(() => before).then(() => onWritten(at, length));
+    }
+    start(onWritten === undefined ? writing : inOrder);
     toFlush += received - written;
     written = received;
     chunks = [];
@@ -60,7 +65,6 @@ export async function writeStream(
     for await (const chunk of source) {
       received += chunk.length;
       if (size !== undefined && received > size) throw mismatch(key, size, `more than ${size}`);
-      hash?.update(chunk);
       if (chunk.length > 0) chunks.push(chunk);
       if (received - written >= WRITE_BYTES || chunks.length >= WRITE_CHUNKS) write();
       while (underWay.size >= WRITES_UNDER_WAY) await Promise.race(underWay);

@@ -18,6 +18,8 @@ export interface DataDir {
   readonly incoming: string;
   /** Directories of running replicas: nothing in it outlives the server. */
   readonly run: string;
+  /** Python environments, kept for the next replica with the same requirements. */
+  readonly python: string;
   /** Gives the directory free for another server. */
   release(): void;
 }
@@ -44,6 +46,7 @@ export async function openDataDir(directory: string): Promise<DataDir> {
       blobs: join(path, 'blobs'),
       incoming,
       run,
+      python: join(path, 'python'),
       release,
     };
   } catch (error) {

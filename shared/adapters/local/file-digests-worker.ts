@@ -6,7 +6,8 @@ import { parentPort } from 'node:worker_threads';
 export type DigestOrder =
   /** Hashes bytes of a file behind those that the digest had before; `begin` for its first. */
   | { readonly id: number; readonly add: FileBytes; readonly begin: boolean }
-  | { readonly id: number; readonly value: true }
+  /** `begin` when nothing was added. */
+  | { readonly id: number; readonly value: true; readonly begin: boolean }
   | { readonly id: number; readonly end: true };
 
 export interface FileBytes {
@@ -35,7 +36,7 @@ function obey(order: DigestOrder): DigestAnswer {
     digests.delete(order.id);
     return {};
   }
-  if ('add' in order && order.begin) digests.set(order.id, createHash('sha256'));
+  if (order.begin) digests.set(order.id, createHash('sha256'));
   const digest = digests.get(order.id);
   if (digest === undefined) throw new Error('the digest was lost with the thread that had it');
   if ('value' in order) return { sha256: digest.copy().digest('hex') };

@@ -69,7 +69,7 @@ export function fileDigests(): FileDigests {
           await ask({ id, add: bytes, begin });
         },
         async value() {
-          return (await ask({ id, value: true })) ?? '';
+          return (await ask({ id, value: true, begin: !begun })) ?? '';
         },
         end() {
           if (begun) ask({ id, end: true }).catch(() => undefined);

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, type Hash, randomBytes } from 'node:crypto';
 import { type BigIntStats, constants, existsSync } from 'node:fs';
 import {
   chmod,
@@ -31,6 +31,7 @@ import { blobKeys } from './blob-listing.ts';
 import { blobUploads } from './blob-uploads.ts';
 import { mismatch, writeFully, writeStream } from './blob-writing.ts';
 import { syncDirectory } from './durable-file.ts';
+import { type FileDigests, fileDigests } from './file-digests.ts';
 import { JOURNALED_MAX, journaledPuts } from './journaled-puts.ts';
 import { urlSigner, type Verified } from './signed-url.ts';
 
@@ -88,7 +89,8 @@ export async function openFilesystemBlobStore(
     await mkdir(directory, { recursive: true });
   for (const directory of [dirname(root), root]) await syncDirectory(directory);
   const directories = blobDirectories(objects);
-  const uploads = blobUploads(`${root}/uploads`, clock);
+  const fileHashes = fileDigests();
+  const uploads = blobUploads(`${root}/uploads`, clock, fileHashes);
   const journaled = journaledPuts({ objects, journals, unfinished });
   const signer = urlSigner(signingKey, baseUrl, clock);
   const digests = new Map<string, string>();
@@ -142,22 +144,18 @@ export async function openFilesystemBlobStore(
     { sha256, size, ifAbsent = false }: PutOptions = {},
   ): Promise<BlobStat> => {
     pathOf(key);
-    const hash = createHash('sha256');
     if (bytes instanceof Uint8Array) {
       if (size !== undefined && bytes.length !== size) throw mismatch(key, size, String(bytes.length));
       if (sha256 !== undefined && key.endsWith(`/${sha256}`) && bytes.length <= JOURNALED_MAX) {
         return putJournaled(key, bytes, sha256, ifAbsent);
       }
-      hash.update(bytes);
     }
     const path = unfinishedPath();
     try {
       const file = await open(path, 'wx', 0o444);
       let stat: BlobStat;
       try {
-        if (bytes instanceof Uint8Array) await writeFully(file, [bytes], 0);
-        else await writeStream(file, key, bytes, { position: 0, size, hash });
-        const found = hash.digest('hex');
+        const found = await writeHashed(file, path, bytes, { key, size, hashes: fileHashes });
         requireDigest(key, sha256, found);
         await file.sync();
         stat = { ...toStat(await file.stat({ bigint: true })), sha256: found };
@@ -334,6 +332,53 @@ export async function openFilesystemBlobStore(
     },
     verifyUrl: signer.verify,
   };
+}
+
+/** Streams of at least so many bytes, or of an unknown number, are hashed in a thread of their own. */
+const HASHED_ASIDE = 1024 * 1024;
+
+/** Writes a whole new file and returns its SHA-256. A large stream is hashed while what follows still arrives. */
+async function writeHashed(
+  file: FileHandle,
+  path: string,
+  bytes: Uint8Array | AsyncIterable<Uint8Array>,
+  { key, size, hashes }: { key: string; size: number | undefined; hashes: FileDigests },
+): Promise<string> {
+  if (bytes instanceof Uint8Array) {
+    await writeFully(file, [bytes], 0);
+    return createHash('sha256').update(bytes).digest('hex');
+  }
+  if (size !== undefined && size < HASHED_ASIDE) {
+    const hash = createHash('sha256');
+    await writeStream(file, key, hashed(bytes, hash), { position: 0, size });
+    return hash.digest('hex');
+  }
+  const digest = hashes.begin();
+  try {
+    let hashing: Promise<void> = Promise.resolve();
+    await writeStream(file, key, bytes, {
+      position: 0,
+      size,
+      onWritten: (start, length) => {
+        const adding = digest.add({ path, start, length });
+        hashing = hashing.then(() => adding);
+        // Told below.
+        hashing.catch(() => undefined);
+      },
+    });
+    // The disk takes the rest while the last bytes are hashed.
+    const [, sha256] = await Promise.all([file.datasync(), hashing.then(() => digest.value())]);
+    return sha256;
+  } finally {
+    digest.end();
+  }
+}
+
+async function* hashed(source: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    hash.update(chunk);
+    yield chunk;
+  }
 }
 
 function requireDigest(key: string, expected: string | undefined, found: string): void {

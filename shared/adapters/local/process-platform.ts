@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve, sep } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -13,8 +13,11 @@ import type {
   SteppedPlatform,
   TrafficWeights,
 } from '../../ports/serving-platform.ts';
+import { runtimeOf } from '../../serving/runtime.ts';
 import type { RoutedRevision } from './gateway-upstream.ts';
 import { ProcessLedger } from './process-ledger.ts';
+import { openPythonEnvironments } from './python-environments.ts';
+import { pythonFor } from './python-replica.ts';
 import { Replica, type ReplicaTimes } from './replica.ts';
 import { LineRing, RotatingFile } from './replica-log.ts';
 
@@ -26,6 +29,8 @@ export interface ProcessPlatformOptions {
   readonly entry: string;
   /** Files and directories, beside its own, that a replica may read: its program. */
   readonly program: readonly string[];
+  /** What models that MLflow logged run on. */
+  readonly python?: PythonRuntime;
   /** Puts the file's bytes at the path, read-only and without copying where that is possible. */
   readonly materialise: (file: RevisionFile, targetPath: string) => Promise<void>;
   /** Something that `observe` would tell has changed. */
@@ -33,6 +38,15 @@ export interface ProcessPlatformOptions {
   /** What else every replica gets in its environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly times?: Partial<ReplicaTimes>;
+}
+
+export interface PythonRuntime {
+  /** Where environments are kept, from one start to the next. */
+  readonly directory: string;
+  /** The Python server's entry point. */
+  readonly entry: string;
+  /** Packages that it needs, beside the model's. */
+  readonly requirements: string;
 }
 
 export interface ProcessPlatform extends SteppedPlatform {
@@ -62,6 +76,10 @@ interface RunningRevision {
   /** Number of the next replica. */
   next: number;
   prepared: boolean;
+  /** The interpreter and the folder of a model that MLflow logged. */
+  python?: { readonly interpreter: string; readonly folder: string };
+  preparing?: boolean;
+  preparedAt?: number;
   readonly ended: AbortController;
   launched: Promise<void>;
   failures: number;
@@ -96,6 +114,7 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
   const withdrawing = new Map<string, Promise<void>>();
   const ledger = new ProcessLedger(join(root, 'processes'));
   await ledger.endAll();
+  const pythons = options.python && (await openPythonEnvironments(options.python.directory, ledger));
   await mkdir(endpointsRoot, { recursive: true });
   const found = await storedEndpoints(endpointsRoot);
   for (const ref of found) await removeRevisions(directoryOf(ref));
@@ -143,19 +162,46 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
     await writeFile(join(own, 'files.json'), JSON.stringify(list));
   }
 
+  /** An environment for what MLflow logged. It is made to its end although the revision ends: the next try finds it. */
+  async function preparePython(endpoint: RunningEndpoint, revision: RunningRevision): Promise<void> {
+    const { order, directory: own, ended } = revision;
+    const runtime = runtimeOf(order.files);
+    if (runtime?.kind !== 'mlflow') return;
+    if (!options.python || !pythons) throw new Error('models that MLflow logged are not served here');
+    const say = (message: string) =>
+      log(endpoint, { at: clock.now(), revision: order.revision, replica: `r${order.revision}`, message });
+    const wish = await pythonFor(
+      join(own, 'model', runtime.folder),
+      await readFile(options.python.requirements, 'utf8'),
+    );
+    const over = new Promise<never>((_, reject) => {
+      ended.signal.addEventListener('abort', () => reject(new Error('it was ended')), { once: true });
+    });
+    const made = pythons.interpreterFor(wish, (line) => {
+      if (!ended.signal.aborted) say(line);
+    });
+    made.catch(() => {});
+    over.catch(() => {});
+    revision.preparing = true;
+    try {
+      revision.python = { interpreter: await Promise.race([made, over]), folder: runtime.folder };
+      revision.preparedAt = clock.now();
+    } finally {
+      revision.preparing = false;
+    }
+  }
+
   /** Prepares the directory, again and again with pauses until it succeeds, and then starts the replicas. */
   async function launch(endpoint: RunningEndpoint, revision: RunningRevision): Promise<void> {
     let pause = times.firstPause;
     while (!revision.ended.signal.aborted && !revision.prepared) {
       try {
-        await prepare(endpoint, revision);
+        await prepare(endpoint, revision).catch(naming('has no files'));
+        await preparePython(endpoint, revision).catch(naming('has no Python environment'));
         revision.prepared = true;
       } catch (error) {
-        failed(
-          endpoint,
-          revision,
-          `Revision ${revision.order.revision} has no files: ${(error as Error).message}.`,
-        );
+        if (revision.ended.signal.aborted) break;
+        failed(endpoint, revision, `Revision ${revision.order.revision} ${(error as Error).message}.`);
         await setTimeout(pause, undefined, { signal: revision.ended.signal }).catch(() => {});
         pause = Math.min(2 * pause, times.longestPause);
       }
@@ -176,22 +222,26 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
   }
 
   function newReplica(endpoint: RunningEndpoint, revision: RunningRevision): Replica {
-    const { order, directory: own } = revision;
+    const { order, directory: own, python } = revision;
     const number = revision.next++;
     const name = `r${order.revision}-${number}`;
     const cwd = join(own, `replica-${number}`);
+    const threads = String(Math.max(1, Math.min(Math.floor(order.resources.cpu), availableParallelism())));
     return new Replica({
       name,
       cwd,
-      command: [
-        process.execPath,
-        '--permission',
-        '--allow-addons',
-        '--allow-worker',
-        ...[own, ...options.program].map((path) => `--allow-fs-read=${path}`),
-        '--no-warnings',
-        options.entry,
-      ],
+      command:
+        python && options.python
+          ? [python.interpreter, options.python.entry]
+          : [
+              process.execPath,
+              '--permission',
+              '--allow-addons',
+              '--allow-worker',
+              ...[own, ...options.program].map((path) => `--allow-fs-read=${path}`),
+              '--no-warnings',
+              options.entry,
+            ],
       env: {
         ...only(process.env, ['PATH', 'LANG']),
         ...options.env,
@@ -201,9 +251,10 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
         CAIRN_MODEL_FILES: join(own, 'files.json'),
         CAIRN_HOST: HOST,
         CAIRN_PORT: '0',
-        CAIRN_THREADS: String(Math.max(1, Math.min(Math.floor(order.resources.cpu), availableParallelism()))),
+        CAIRN_THREADS: threads,
         CAIRN_MEMORY_MIB: String(order.resources.memoryMiB),
         CAIRN_EXIT_WITH_PARENT: '1',
+        ...(python && { ...pythonEnvironment(threads), CAIRN_MODEL_ENTRY: python.folder }),
       },
       host: HOST,
       memoryMiB: order.resources.memoryMiB,
@@ -353,20 +404,39 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
     },
 
     async close() {
+      pythons?.close();
       await Promise.all([...[...endpoints.values()].map(leaveAll), ...withdrawing.values()]);
     },
   };
 }
 
-function observation({ order, replicas, failures, lastFailure }: RunningRevision): RevisionObservation {
+function observation(revision: RunningRevision): RevisionObservation {
+  const { order, replicas, failures, lastFailure, preparing, preparedAt } = revision;
   return {
     revision: order.revision,
     desired: order.replicas,
     ready: replicas.filter(({ upstream }) => upstream !== undefined).length,
     failures,
+    ...(preparing ? { preparing } : {}),
+    ...(preparedAt === undefined ? {} : { preparedAt }),
     ...(lastFailure === undefined ? {} : { lastFailure }),
   };
 }
+
+const naming = (what: string) => (error: unknown) => {
+  throw new Error(`${what}: ${(error as Error).message}`);
+};
+
+/** Nothing outside the environment is loaded, its packages stay as they are, and no library takes more threads. */
+const pythonEnvironment = (threads: string) => ({
+  PYTHONNOUSERSITE: '1',
+  PYTHONDONTWRITEBYTECODE: '1',
+  PYTHONUNBUFFERED: '1',
+  MLFLOW_DISABLE_TELEMETRY: 'true',
+  OMP_NUM_THREADS: threads,
+  OPENBLAS_NUM_THREADS: threads,
+  MKL_NUM_THREADS: threads,
+});
 
 const keyOf = ({ workspace, endpoint }: EndpointRef) => `${workspace}/${endpoint}`;
 

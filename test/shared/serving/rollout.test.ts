@@ -88,6 +88,24 @@ describe('a rollout', () => {
     expect(simulation.types()).toEqual(['rollout-started', 'rollout-failed']);
   });
 
+  test('has the whole deadline after what its replicas stand on was made', () => {
+    const simulation = served();
+    want(simulation, 2);
+    const candidate = simulation.running.get(2) ?? { desired: 1, ready: 0, failures: 0 };
+    candidate.preparing = true;
+    simulation.now += 2 * READY_DEADLINE;
+    simulation.reconcile();
+    expect(simulation.types()).toEqual(['rollout-started']);
+    candidate.preparing = false;
+    candidate.preparedAt = simulation.now;
+    simulation.now += READY_DEADLINE - 1;
+    simulation.reconcile();
+    expect(simulation.types()).toEqual(['rollout-started']);
+    simulation.now += 1;
+    simulation.reconcile();
+    expect(simulation.types()).toEqual(['rollout-started', 'rollout-failed']);
+  });
+
   test('of a first revision that fails leaves nothing running and is not tried again', () => {
     const simulation = new Simulation(wishFor(1));
     simulation.broken.add(1);

@@ -33,6 +33,8 @@ interface Running {
   desired: number;
   ready: number;
   failures: number;
+  preparing?: boolean;
+  preparedAt?: number;
 }
 
 type Seen = (step: {

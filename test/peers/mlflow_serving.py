@@ -1,0 +1,81 @@
+"""Logs models to be served with MLflow's client, at the server at URI; prints rows and what load_model predicts for them."""
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+URI, = sys.argv[1:]
+warnings.filterwarnings("ignore")
+os.environ["MLFLOW_TRACKING_URI"] = URI
+os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+
+import mlflow
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+data = load_iris(as_frame=True)
+X, y = data.data, data.target
+rows = X.iloc[::10]
+mlflow.set_experiment("serving")
+
+predictions = {}
+for version, labels in ((1, y), (2, 2 - y)):
+    with mlflow.start_run():
+        model = LogisticRegression(max_iter=1000).fit(X, labels)
+        logged = mlflow.sklearn.log_model(model, name="model", input_example=X[:3], registered_model_name="iris")
+    predictions[version] = mlflow.pyfunc.load_model(f"models:/iris/{version}").predict(rows).tolist()
+
+needs = Path(mlflow.pyfunc.get_model_dependencies("models:/iris/1")).read_text().split("\n")
+
+
+class Probe(mlflow.pyfunc.PythonModel):
+    """Tries what a model must not be able to do; answers what it got."""
+
+    def predict(self, context, model_input, params=None):
+        tried = []
+        for path in model_input["path"]:
+            try:
+                with open(path, "rb") as file:
+                    tried.append(f"read {len(file.read())} bytes")
+            except OSError as error:
+                tried.append(type(error).__name__)
+        written = "written"
+        try:
+            with open(context.artifacts["note"], "ab") as file:
+                file.write(b"x")
+        except OSError as error:
+            written = type(error).__name__
+        secrets = [name for name in os.environ if "TOKEN" in name or "SECRET" in name or "KEY" in name]
+        parent = f"/proc/{os.getppid()}/environ"
+        try:
+            with open(parent, "rb") as file:
+                written += f", parent: {len(file.read())} bytes"
+        except OSError as error:
+            written += f", parent: {type(error).__name__}"
+        try:
+            os.kill(os.getppid(), 0)
+            signalled = "signalled"
+        except OSError as error:
+            signalled = type(error).__name__
+        return [*tried, written, signalled, json.dumps(secrets)]
+
+
+note = Path("note.txt")
+note.write_text("a note")
+with mlflow.start_run():
+    mlflow.pyfunc.log_model(
+        name="model", python_model=Probe(), artifacts={"note": str(note)}, pip_requirements=needs, registered_model_name="probe"
+    )
+    mlflow.pyfunc.log_model(
+        name="odd",
+        python_model=Probe(),
+        artifacts={"note": str(note)},
+        pip_requirements=["mlflow", "no-such-package-of-cairn==9.9"],
+        registered_model_name="odd",
+    )
+note.unlink()
+
+split = json.loads(rows.to_json(orient="split"))
+print(json.dumps({"rows": {"columns": split["columns"], "data": split["data"]}, "predictions": predictions}))
