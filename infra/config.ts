@@ -79,7 +79,10 @@ const CONFIG = z.strictObject({
     .describe('table, restored from a point in time, that is used instead of the one of the stack'),
   alarmEmail: z.email().optional().describe('address that hears of alarms of Cairn itself'),
   emulator: z
-    .strictObject({ url: z.url().describe('address of the emulator') })
+    .strictObject({
+      url: z.url().describe('address of the emulator'),
+      architecture: z.enum(['ARM64', 'X86_64']).default('ARM64').describe('what its Docker engine runs'),
+    })
     .optional()
     .describe('the variations that an emulator of AWS needs: docs/aws-testing.md lists them'),
 });

@@ -76,6 +76,8 @@ const USAGES: readonly Usage[] = [
 const METRICS = 14;
 /** Metrics in an endpoint's alarms: the error rate is made of two, p99 is one; again for its revision. */
 const ALARM_METRICS = 6;
+/** Requests, errors and latency of a function; where nothing happens, the timers' function alone has them. */
+const FUNCTION_METRICS = 3;
 /** SQS long polls of one event source in a month: five pollers, 20 s each. */
 const POLLS = (5 * 3600 * HOURS) / 20;
 
@@ -143,6 +145,10 @@ function costs(usage: Usage): Record<string, number> {
     'Metrics, alarms and dashboards of endpoints':
       endpoints *
       (price('metricMonth', METRICS) + price('alarmMetricMonth', ALARM_METRICS) + price('dashboardMonth', 1)),
+    'Metrics of functions': price(
+      'metricMonth',
+      FUNCTION_METRICS * (calls > 0 ? count.of('AWS::Lambda::Function') : 1),
+    ),
     'Requests to endpoints': price('restRequests', predictions) + price('logsGB', predictions * 0.5e-6),
   };
 }

@@ -89,6 +89,7 @@ export class ServiceStack extends Stack {
         alarms: alarmDeadLetters,
       },
       table,
+      balancer: platform?.balancer.balancer,
     };
     new OperationsAlarms(this, 'Watch', { ...watched, topic: operations.topic });
     new OperationsDashboard(this, 'Dashboard', watched);

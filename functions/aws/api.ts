@@ -8,9 +8,13 @@ import { createApp } from '../api/app.ts';
 import type { ApiEnv } from '../api/bind.ts';
 import { NO_ALARMS } from './no-alarms.ts';
 import type { AwsPorts } from './ports.ts';
-import { openShownServing, wakingBus } from './serving.ts';
 import type { Settings } from './settings.ts';
+import { openShownServing } from './shown-serving.ts';
 import { VERSION } from './version.ts';
+import { wakingBus } from './waking-bus.ts';
+
+/** Bytes of a push: Lambda takes 6 MB of an event, in which the body is base64. */
+const PUSH_MAX = 4_400_000;
 
 /** The native API as a function runs it: what takes long is left to other functions. */
 export function apiOf(settings: Settings, awsPorts: AwsPorts, logger: Logger): Hono<ApiEnv> {
@@ -24,6 +28,7 @@ export function apiOf(settings: Settings, awsPorts: AwsPorts, logger: Logger): H
     ...(serving ? { serving: { ...serving, offer } } : {}),
     during,
     verifyLater: ({ workspace, name, upload }) => ports.verifyQueue.send({ workspace, name, upload }),
+    pushLimit: PUSH_MAX,
     logger,
     version: VERSION,
     publicUrl: settings.CAIRN_PUBLIC_URL,

@@ -65,10 +65,16 @@ export function authoriser({
     } catch (error) {
       if (!(error instanceof CairnError && error.code === 'UNAUTHENTICATED')) throw error;
       logger.info({ requestId, workspace, endpoint: name, detail: error.detail }, 'refused');
-      throw new Error('Unauthorized');
+      throw new Error(UNAUTHORIZED);
     }
   };
 }
+
+/** By this message the gateway answers 401. */
+const UNAUTHORIZED = 'Unauthorized';
+
+export const isRefusal = (error: unknown): boolean =>
+  error instanceof Error && error.message === UNAUTHORIZED;
 
 /** Header names come as the client wrote them. */
 const authorizationOf = (headers: AuthorizerEvent['headers']) =>

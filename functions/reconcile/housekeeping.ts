@@ -2,11 +2,15 @@ import { systemCaller } from '../../shared/access/caller.ts';
 import { writeCheckpoint } from '../../shared/audit/checkpoint.ts';
 import { itemsOf } from '../../shared/ports/items-of.ts';
 import type { Ports } from '../../shared/ports/ports.ts';
+import { consolidate } from '../../shared/registry/consolidate.ts';
 import { purgeDeleted } from '../../shared/registry/delete-model.ts';
 import { expireUploads } from '../../shared/registry/end-upload.ts';
 import { modelsPartition, WORKSPACES } from '../../shared/registry/keys.ts';
 import { findModel } from '../../shared/registry/model.ts';
 import { reclaim } from '../../shared/registry/reclaim.ts';
+import { collectGarbage, GRACE_MS } from '../../shared/storage/garbage.ts';
+import { arrivalsPrefix } from '../../shared/storage/prefix.ts';
+import { expireArtifactUploads } from '../../shared/tracking/artifact-upload.ts';
 
 /** Signs where the audit chains of every workspace end now. */
 export async function signCheckpoints(ports: Ports): Promise<void> {
@@ -30,16 +34,24 @@ export async function cleanUp(
     deadline = Number.POSITIVE_INFINITY,
   }: { after?: CleanUpCursor | undefined; deadline?: number } = {},
 ): Promise<{ bytes: number; next?: CleanUpCursor }> {
-  let bytes = after ? 0 : await purgeDeleted(ports);
+  let bytes = 0;
+  if (!after) {
+    bytes = await purgeDeleted(ports);
+    await expireArtifactUploads(ports);
+  }
   const caller = systemCaller('housekeeping', 'housekeeping');
   let last: CleanUpCursor | undefined;
   for await (const { sk: workspace } of itemsOf(ports.table, WORKSPACES)) {
     if (after && workspace < after.workspace) continue;
+    // What a registration left that broke off and never came again.
+    const before = ports.clock.now() - GRACE_MS;
+    bytes += (await collectGarbage(ports.blobs, arrivalsPrefix(workspace), () => false, before)).bytes;
     for await (const { sk: name } of itemsOf(ports.table, modelsPartition(workspace))) {
       if (workspace === after?.workspace && name <= after.model) continue;
       if (last && ports.clock.now() >= deadline) return { bytes, next: last };
       const model = await findModel(ports.table, { workspace, name });
       await expireUploads(ports, caller, model);
+      await consolidate(ports, model);
       bytes += (await reclaim(ports, model)).bytes;
       last = { workspace, model: name };
     }

@@ -1,5 +1,6 @@
 import process from 'node:process';
 import { openLog } from '../aws/log.ts';
+import { measured, someFailed } from '../aws/measured.ts';
 import { openPorts } from '../aws/ports.ts';
 import { reconciler } from '../aws/reconcile.ts';
 import { openServing } from '../aws/serving.ts';
@@ -9,4 +10,6 @@ const settings = parseSettings(process.env);
 const logger = openLog();
 const ports = openPorts(settings, { logger });
 
-export const handler = reconciler({ ...ports, serving: openServing(settings, ports), logger });
+const handle = reconciler({ ...ports, serving: openServing(settings, ports), logger });
+
+export const handler = measured('reconcile', handle, { failed: someFailed });

@@ -92,7 +92,7 @@ export class Functions extends Construct {
       ...writeBlobs(models, keys.data),
       ...publishEvents(events.topic, keys.data),
     ];
-    const rollouts = platform ? [...writeAlarms(), ...runRevisions(platform)] : [];
+    const rollouts = platform ? [...writeAlarms(platform), ...runRevisions(platform)] : [];
 
     this.api = make(
       'api',
@@ -114,19 +114,14 @@ export class Functions extends Construct {
       'a file dropped in the incoming bucket becomes a version',
       1769,
       TIMEOUTS.registerUpload,
-      [
-        ...changes,
-        ...takeIncoming(incoming.bucket),
-        takeFrom(incoming.arrivals.queue),
-        sendTo(verify.queue, reconcile.queue),
-      ],
+      [...changes, ...takeIncoming(incoming.bucket), takeFrom(incoming.arrivals.queue)],
     );
     const verifyUpload = make(
       'verify-upload',
       'SHA-256 of uploaded files, from checkpoint to checkpoint',
       1769,
       TIMEOUTS.verifyUpload,
-      [...changes, takeFrom(verify.queue), sendTo(verify.queue, reconcile.queue)],
+      [...changes, takeFrom(verify.queue), sendTo(verify.queue)],
     );
     const reconciler = make(
       'reconcile',

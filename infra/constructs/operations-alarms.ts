@@ -8,6 +8,7 @@ import {
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { HttpCodeElb } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import type { Watched } from './watched.ts';
@@ -21,7 +22,7 @@ export class OperationsAlarms extends Construct {
   constructor(
     scope: Construct,
     id: string,
-    { topic, functions, api, deadLetters }: Watched & { topic: ITopic },
+    { topic, functions, api, deadLetters, balancer }: Watched & { topic: ITopic },
   ) {
     super(scope, id);
     this.#topic = topic;
@@ -50,6 +51,15 @@ export class OperationsAlarms extends Construct {
       api.metricServerError({ period: PERIOD }),
       'The API answered 5xx: see its access log.',
     );
+    // What no container answered, none counted: the error rate of an endpoint does not have it.
+    for (const code of [HttpCodeElb.ELB_502_COUNT, HttpCodeElb.ELB_504_COUNT]) {
+      if (!balancer) break;
+      this.#alarm(
+        `balancer-${code.replace(/\D/g, '')}`,
+        balancer.metrics.httpCodeElb(code, { period: PERIOD, statistic: Stats.SUM }),
+        'Tasks broke off or did not answer: `cairn status` and `cairn logs` of the endpoints tell which and why.',
+      );
+    }
   }
 
   #alarm(name: string, metric: IMetric, alarmDescription: string): void {

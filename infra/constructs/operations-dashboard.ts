@@ -1,7 +1,8 @@
 import { Duration } from 'aws-cdk-lib';
-import { Dashboard, GraphWidget, type IMetric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import { Dashboard, GraphWidget, type IMetric, MathExpression, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { Operation } from 'aws-cdk-lib/aws-dynamodb';
 import { Construct } from 'constructs';
+import { NAMESPACE } from '../../shared/monitoring/metrics.ts';
 import type { Watched } from './watched.ts';
 
 const PERIOD = Duration.minutes(5);
@@ -53,9 +54,22 @@ export class OperationsDashboard extends Construct {
             }),
           ]),
         ],
+        [
+          graph('Answered by functions', [written('Requests', 'Sum')]),
+          graph('Errors that functions tell', [written('Errors', 'Sum')]),
+          graph('Latency of functions, p99', [written('Latency', 'p99')]),
+        ],
       ],
     });
   }
 }
+
+/** A metric that functions write themselves (functions/aws/measured.ts), of each of them. */
+const written = (metric: string, statistic: string) =>
+  new MathExpression({
+    expression: `SEARCH('{${NAMESPACE},Function} MetricName="${metric}"', '${statistic}')`,
+    period: PERIOD,
+    label: '',
+  });
 
 const graph = (title: string, left: IMetric[]) => new GraphWidget({ title, left, width: 8, height: 6 });

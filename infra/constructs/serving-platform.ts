@@ -60,6 +60,12 @@ export class ServingPlatform extends Construct {
         this.balancer.balancer.loadBalancerDnsName,
         this.balancer.balancer.loadBalancerName,
       ),
+      // It shifts no traffic, and its engine has the image and no registry to ask for its digest.
+      ...(config.emulator && {
+        CAIRN_ECS_INFRASTRUCTURE_ROLE: '',
+        CAIRN_ECS_ARCHITECTURE: config.emulator.architecture,
+        CAIRN_ECS_VERSION_CONSISTENCY: 'disabled',
+      }),
     };
   }
 

@@ -1,4 +1,5 @@
 import { Aws } from 'aws-cdk-lib';
+import type { ServingPlatform } from '../constructs/serving-platform.ts';
 import { allow, type Permission } from './allow.ts';
 
 /** Where Cairn's metrics are: `NAMESPACE` of shared/monitoring/metrics.ts. */
@@ -20,13 +21,19 @@ export const readAlarms = (): Permission[] => [
   }),
 ];
 
-/** The whole `AlarmService` port. */
-export const writeAlarms = (): Permission[] => [
+/**
+ * The whole `AlarmService` port, and the alarms that PutScalingPolicy makes and removes with its caller's permissions:
+ * https://docs.aws.amazon.com/AmazonECS/latest/developerguide/auto-scaling-IAM.html.
+ */
+export const writeAlarms = ({ cluster }: ServingPlatform): Permission[] => [
   ...readAlarms(),
   allow(
     'WriteAlarms',
     ['cloudwatch:PutMetricAlarm', 'cloudwatch:DeleteAlarms'],
-    [cloudwatch('alarm:cairn/*')],
+    [
+      cloudwatch('alarm:cairn/*'),
+      cloudwatch(`alarm:TargetTracking-service/${cluster.cluster.clusterName}/*`),
+    ],
     {
       wildcard: OWN,
     },

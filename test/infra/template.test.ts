@@ -362,6 +362,8 @@ test('Cairn’s own alarms tell the operations topic', () => {
   const alarms = resourcesOf(serving, 'AWS::CloudWatch::Alarm').map(({ Properties }) => Properties);
   expect(alarms.map(({ AlarmName }) => AlarmName).sort()).toEqual([
     'cairn-operations-api-5xx',
+    'cairn-operations-balancer-502',
+    'cairn-operations-balancer-504',
     'cairn-operations-dead-letters-alarms',
     'cairn-operations-dead-letters-incoming',
     'cairn-operations-dead-letters-reconcile',

@@ -24,9 +24,11 @@ export async function deployed(
   context: Readonly<Record<string, unknown>>,
 ): Promise<Installation> {
   const dir = await mkdtemp(join(tmpdir(), 'cairn-cdk-'));
-  const settings = Object.entries({ 'cairn:emulator': { url: endpoint }, ...context }).flatMap(
-    ([key, value]) => ['-c', `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`],
-  );
+  const emulator = { url: endpoint, architecture: process.arch === 'arm64' ? 'ARM64' : 'X86_64' };
+  const settings = Object.entries({ 'cairn:emulator': emulator, ...context }).flatMap(([key, value]) => [
+    '-c',
+    `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  ]);
   const env = {
     PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
     HOME: dir,

@@ -2,13 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CloudWatchClient, SetAlarmStateCommand } from '@aws-sdk/client-cloudwatch';
+import { CloudWatchClient, type MetricDatum, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import {
   CloudWatchLogsClient,
   DescribeLogGroupsCommand,
   FilterLogEventsCommand,
 } from '@aws-sdk/client-cloudwatch-logs';
 import { DescribeTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { ECSClient, ListTaskDefinitionFamiliesCommand } from '@aws-sdk/client-ecs';
+import {
+  DescribeTargetGroupsCommand,
+  ElasticLoadBalancingV2Client,
+  RegisterTargetsCommand,
+} from '@aws-sdk/client-elastic-load-balancing-v2';
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -24,19 +30,24 @@ import {
   SendMessageCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openS3Client } from '../../shared/adapters/aws/s3-client.ts';
+import { buildModelServerImage } from '../../tools/model-server-image.ts';
 import { type InstalledCli, installCli } from '../cli/harness.ts';
+import { testSet } from '../functions/model-server/digits-data.ts';
 import { deployed, type Installation } from './aws-cdk.ts';
 import { type Ministack, type MinistackAccount, startMinistack } from './aws-ministack.ts';
+import { type DockerEngine, dockerEngine } from './docker-engine.ts';
 
-/** The stacks as a user deploys them, with everything that they have, in an emulator of AWS. */
+/** The stacks as a user deploys them, with everything that they have, in an emulator of AWS whose tasks are containers. */
 
 const DIGITS = join(import.meta.dirname, '../models/digits');
-const SERVING = { 'cairn:serving': true, 'cairn:modelServerImage': 'registry.example/model-server:1' };
+const IMAGE = 'cairn-model-server:deployed-test';
+const SERVING = { 'cairn:serving': true, 'cairn:modelServerImage': IMAGE };
 /** Functions start one after the other there, and the controller looks every ten seconds. */
 const SOON = { timeout: 120_000, interval: 500 };
 
+let engine: DockerEngine;
 let ministack: Ministack;
 let cairn: Installation;
 let cli: InstalledCli;
@@ -48,15 +59,21 @@ let config: MinistackAccount;
 let s3: ReturnType<typeof openS3Client>;
 let sqs: SQSClient;
 let logs: CloudWatchLogsClient;
+let balancing: ElasticLoadBalancingV2Client;
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'cairn-deployed-'));
-  ministack = await startMinistack();
+  engine = await dockerEngine();
+  vi.stubEnv('DOCKER_HOST', engine.host);
+  await buildModelServerImage(IMAGE);
+  ministack = await startMinistack({ DOCKER_HOST: engine.host }, engine.gateway);
   config = ministack.publicAccount;
   s3 = openS3Client({ ...config, pathStyle: true });
   sqs = new SQSClient(config);
   logs = new CloudWatchLogsClient(config);
   cairn = await deployed(config, SERVING);
+  balancing = new ElasticLoadBalancingV2Client(config);
+  await openFilesDoor();
   url = cairn.outputs.Cairn.ApiUrl ?? '';
   const secret = await new SecretsManagerClient(config).send(
     new GetSecretValueCommand({ SecretId: cairn.outputs.CairnData.AdminTokenSecret }),
@@ -69,8 +86,22 @@ afterAll(async () => {
   await cli?.remove();
   await cairn?.remove();
   await ministack?.close();
+  await engine?.docker('rmi', '--force', IMAGE);
+  await engine?.close();
   await rm(dir, { recursive: true, force: true });
 });
+
+/** Registers the function behind the files' door, as the template says: the emulator makes target groups without targets. */
+async function openFilesDoor(): Promise<void> {
+  const { TargetGroups = [] } = await balancing.send(new DescribeTargetGroupsCommand({}));
+  const [door] = TargetGroups.filter(({ TargetType }) => TargetType === 'lambda');
+  const answer = await fetch(`${config.endpoint}/2015-03-31/functions`);
+  const { Functions } = (await answer.json()) as { Functions: { FunctionArn: string }[] };
+  const [Id] = Functions.flatMap(({ FunctionArn: arn }) => (arn.includes('RevisionFiles') ? [arn] : []));
+  await balancing.send(
+    new RegisterTargetsCommand({ TargetGroupArn: door?.TargetGroupArn, Targets: [{ Id }] }),
+  );
+}
 
 async function queueUrl(prefix: string): Promise<string> {
   const { QueueUrls = [] } = await sqs.send(new ListQueuesCommand({ QueueNamePrefix: prefix }));
@@ -250,35 +281,103 @@ test('only who may call an endpoint gets past the authorizer', async () => {
   expect(await asked({ authorization: `Bearer ${viewer.token}` })).toBe(503);
 });
 
-test('an alarm’s message rolls the endpoint back, with the alarm’s own reason on record', async () => {
-  const status = async () => (await cli.json(['status', 'digits'])).status;
-  await cli.json(['deploy', 'digits@1', '--no-wait', '--bake-seconds', '60']);
-  await expect.poll(status, SOON).toMatchObject({ phase: 'idle', current: { version: 1 } });
-  await cli.json(['deploy', 'digits@2', '--no-wait', '--bake-seconds', '60']);
-  await expect.poll(status, SOON).toMatchObject({ phase: 'idle', current: { version: 2 } });
-  const { revision } = (await status()).current;
+/** What the endpoint says about images: the version that answered, and how many it got right. */
+async function predictions(of: typeof testSet): Promise<{ version: string; right: number }> {
+  const { images, labels } = of;
+  const inputs = [{ name: 'image', datatype: 'FP32', shape: [images.length, 64], data: images.flat() }];
+  const answer = await fetch(`${url}/endpoints/default/digits/v2/models/digits/infer`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ inputs }),
+  });
+  if (!answer.ok) return { version: `none: ${answer.status}`, right: 0 };
+  type Outputs = { model_version: string; outputs: { name: string; data: number[] }[] };
+  const { model_version: version, outputs } = (await answer.json()) as Outputs;
+  const told = outputs.find(({ name }) => name === 'label')?.data ?? [];
+  const right = labels.filter((label, index) => label === told[index]).length;
+  return { version, right };
+}
 
+const status = async () => (await cli.json(['status', 'digits'])).status;
+const containers = () => engine.docker('ps', '--quiet', '--filter', `ancestor=${IMAGE}`);
+
+test('an endpoint is a container that fetched its version and reads digits, through the gateway', async () => {
+  await cli.json(['deploy', 'digits@1', '--no-wait', '--bake-seconds', '60']);
+  await expect.poll(status, SOON).toMatchObject({ phase: 'idle', current: { version: 1, ready: 1 } });
+  await expect.poll(() => predictions(testSet), SOON).toEqual({ version: '1', right: 325 });
+  expect((await containers()).split('\n')).toHaveLength(1);
+  await expect
+    .poll(async () => (await cli.json(['logs', 'digits'])).items, SOON)
+    .toContainEqual(expect.objectContaining({ revision: 1, message: expect.stringContaining('loaded') }));
+});
+
+test('a container’s own metrics ring an alarm, which brings the version before back', async () => {
+  await cli.json(['deploy', 'digits@2', '--no-wait', '--bake-seconds', '60', '--p99', '0.001']);
+  await expect.poll(status, SOON).toMatchObject({ phase: 'idle', current: { version: 2, ready: 1 } });
+  await expect.poll(() => predictions(testSet), SOON).toEqual({ version: '2', right: 350 });
+  // The emulator's alarms know whole seconds: this one is to ring in a later one than that in which it got the traffic.
+  await expect.poll(Date.now, SOON).toBeGreaterThan(Date.now() + 1000);
+
+  const measured = () => measuredOf(2);
+  await expect
+    .poll(measured, SOON)
+    .toContainEqual(expect.objectContaining({ MetricName: 'Latency', Unit: 'Milliseconds' }));
   await new CloudWatchClient(config).send(
-    new SetAlarmStateCommand({
-      AlarmName: `cairn/default/digits/r${revision}/latencyP99`,
-      StateValue: 'ALARM',
-      StateReason: 'Threshold Crossed: 1 datapoint [2500.0] was greater than the threshold (1000.0).',
-    }),
+    new PutMetricDataCommand({ Namespace: 'Cairn', MetricData: await measured() }),
   );
+
   await expect.poll(status, SOON).toMatchObject({
     phase: 'idle',
-    current: { version: 1 },
-    lastRollback: { by: 'system:on-alarm', reason: expect.stringContaining('2500.0') },
+    current: { version: 1, ready: 1 },
+    lastRollback: { by: 'system:on-alarm', reason: expect.stringMatching(/^Threshold Crossed: p99 /) },
   });
+  await expect.poll(() => predictions(testSet), SOON).toEqual({ version: '1', right: 325 });
   expect(await linesOf('OnAlarm')).toContainEqual(
     expect.objectContaining({ state: 'ALARM', ours: true, requestId: expect.any(String) }),
   );
   expect(await cli.json(['audit', 'verify'])).toMatchObject({ ok: true });
 });
 
+/** What CloudWatch would make of the lines that a revision's container wrote, which the emulator leaves lines. */
+async function measuredOf(revision: number): Promise<MetricDatum[]> {
+  const { logGroups = [] } = await logs.send(new DescribeLogGroupsCommand({}));
+  const group = logGroups.find(({ logGroupName }) => logGroupName?.includes('ServingModelsLogs'));
+  const { events = [] } = await logs.send(new FilterLogEventsCommand({ logGroupName: group?.logGroupName }));
+  return events.flatMap(({ message = '' }) => {
+    if (!message.includes('"_aws"')) return [];
+    const line = JSON.parse(message);
+    const [{ Dimensions, Metrics }] = line._aws.CloudWatchMetrics;
+    if (line.Revision !== String(revision)) return [];
+    return Metrics.map(({ Name, Unit }: { Name: string; Unit: MetricDatum['Unit'] }): MetricDatum => {
+      const { Values = [line[Name]].flat(), Counts } = line[Name];
+      return {
+        MetricName: Name,
+        Unit,
+        Timestamp: new Date(line._aws.Timestamp),
+        Dimensions: Dimensions[0].map((dimension: string) => ({ Name: dimension, Value: line[dimension] })),
+        Values,
+        Counts,
+      };
+    });
+  });
+}
+
 test('after rollouts there is no difference between the stacks and what they made', async () => {
   const { code, output } = await cairn.run('diff', '--fail');
   expect([code, output]).toEqual([0, expect.stringContaining('Number of stacks with differences: 0')]);
+});
+
+test('functions write what they answered as metrics', async () => {
+  for (const [name, folder] of [
+    ['Api', 'api'],
+    ['OnAlarm', 'on-alarm'],
+    ['Reconcile', 'reconcile'],
+    ['RevisionFiles', 'revision-files'],
+  ] as const) {
+    expect(await linesOf(name)).toContainEqual(
+      expect.objectContaining({ Function: folder, Requests: 1, Errors: 0, Latency: expect.any(Number) }),
+    );
+  }
 });
 
 test('no function logged an error or a token', async () => {
@@ -303,7 +402,16 @@ test('what is destroyed is the service; the data stays until that is what is con
     models: await exists(s3.send(new HeadBucketCommand({ Bucket: ModelBucket }))),
     incoming: await exists(s3.send(new HeadBucketCommand({ Bucket: IncomingBucket }))),
   });
+  const leftOfEndpoints = async () => {
+    const { TargetGroups = [] } = await balancing.send(new DescribeTargetGroupsCommand({}));
+    const { families } = await new ECSClient(config).send(
+      new ListTaskDefinitionFamiliesCommand({ status: 'ACTIVE' }),
+    );
+    const ofEndpoints = TargetGroups.filter(({ TargetType }) => TargetType !== 'lambda');
+    return { containers: await containers(), targetGroups: ofEndpoints.length, families };
+  };
   expect((await cli.run(['delete', 'endpoint', 'digits', '--yes'])).status).toBe(0);
+  await expect.poll(leftOfEndpoints, SOON).toEqual({ containers: '', targetGroups: 0, families: [] });
   await expect.poll(() => messagesIn('Cairn-ReconcileQueue'), SOON).toBe(0);
   const { output } = await cairn.run('destroy', '--force');
   expect(output).toContain('Cairn: destroyed');

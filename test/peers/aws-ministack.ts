@@ -20,8 +20,11 @@ export interface MinistackAccount {
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
 }
 
-/** @param env what else it gets, such as `DOCKER_HOST` for an engine that runs tasks of ECS */
-export async function startMinistack(env: Record<string, string> = {}): Promise<Ministack> {
+/**
+ * @param env what else it gets, such as `DOCKER_HOST` for an engine that runs tasks of ECS
+ * @param gateway this machine's address as those tasks see it: what its functions call it by, and sign URLs for
+ */
+export async function startMinistack(env: Record<string, string> = {}, gateway?: string): Promise<Ministack> {
   const python = await pythonEnv('ministack', 'ministack==1.5.33\ncryptography==50.0.2\ndocker==7.1.0\n');
   const dir = await mkdtemp(join(tmpdir(), 'cairn-ministack-'));
   const server = await startLocalServer((port) => ({
@@ -34,6 +37,7 @@ export async function startMinistack(env: Record<string, string> = {}): Promise<
       LOG_LEVEL: 'WARNING',
       // It runs functions with the `node` that it finds: this one.
       PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
+      ...(gateway && { BIND_HOST: '0.0.0.0', AWS_ENDPOINT_URL: `http://${gateway}:${port}` }),
       ...env,
     },
     cwd: dir,

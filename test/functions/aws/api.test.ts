@@ -57,9 +57,11 @@ beforeEach(async () => {
 });
 afterEach(() => ports.close());
 
-async function ask(...of: Parameters<typeof request>) {
+const ask = (...of: Parameters<typeof request>) => send(apiOf(settings, ports, ports.logger), ...of);
+
+async function send(app: ReturnType<typeof apiOf>, ...of: Parameters<typeof request>) {
   const event = request(...of) as unknown as Parameters<ReturnType<typeof handle>>[0];
-  const answer = await handle(apiOf(settings, ports, ports.logger))(event, invocation() as never);
+  const answer = await handle(app)(event, invocation() as never);
   const { statusCode, headers = {}, body, isBase64Encoded } = answer;
   const text = isBase64Encoded ? Buffer.from(body, 'base64').toString() : body;
   return {
@@ -149,4 +151,38 @@ test('a change that concerns an endpoint wakes its controller', async () => {
     new Set([JSON.stringify(woken)]),
   );
   expect(ports.sent.length).toBeGreaterThanOrEqual(2);
+});
+
+test('an alias leads to its version in one call of the table once it was asked for, in four before', async () => {
+  await ask('POST', '/api/v1/workspaces/default/models', { body: { name: 'digits' } });
+  const versions = '/api/v1/workspaces/default/models/digits/versions';
+  const files = [{ path: 'a.txt', content: 'YQ==' }];
+  for (const _ of [1, 2]) await ask('POST', versions, { body: { files } });
+  const alias = '/api/v1/workspaces/default/models/digits/aliases/champion';
+  await ask('PUT', alias, { body: { version: 1 } });
+
+  const calls: string[] = [];
+  const table = new Proxy(ports.table, {
+    get(to, name: keyof typeof ports.table) {
+      return (...input: never[]) => {
+        calls.push(name);
+        return (to[name] as (...input: never[]) => unknown)(...input);
+      };
+    },
+  });
+  const app = apiOf(settings, { ...ports, table }, ports.logger);
+  const asked = async () => {
+    calls.length = 0;
+    const { status, body } = await send(app, 'GET', alias);
+    return { status, version: body.modelVersion.version, calls: [...calls] };
+  };
+  const cold = await asked();
+  expect(cold).toMatchObject({ status: 200, version: 1 });
+  expect(cold.calls.length).toBeLessThanOrEqual(4);
+  expect(await asked()).toEqual({ status: 200, version: 1, calls: ['getMany'] });
+
+  // What was remembered are keys, not answers.
+  await ask('PUT', alias, { body: { version: 2 } });
+  expect(await asked()).toEqual({ status: 200, version: 2, calls: ['getMany', 'get'] });
+  expect(await asked()).toEqual({ status: 200, version: 2, calls: ['getMany'] });
 });

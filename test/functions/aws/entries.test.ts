@@ -28,7 +28,9 @@ test('an open route of the API needs no AWS service', () => {
     requestContext: { domainName: 'x' },
   };
   const { stdout } = run('api', `console.log((await handler(${JSON.stringify(event)}, {})).body)`, ENV);
-  expect(stdout.trim().split('\n').at(-1)).toBe('{"status":"ok"}');
+  const lines = stdout.trim().split('\n');
+  expect(lines.at(-1)).toBe('{"status":"ok"}');
+  expect(JSON.parse(lines.at(-2) ?? '')).toMatchObject({ Function: 'api', Requests: 1, Errors: 0 });
 });
 
 test('the API streams where Lambda can', () => {

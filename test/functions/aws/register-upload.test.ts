@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type IncomingBucket, ObjectGone } from '../../../functions/aws/incoming-bucket.ts';
 import { registerUploads } from '../../../functions/aws/register-upload.ts';
 import { CairnError } from '../../../shared/errors.ts';
+import { listModels } from '../../../shared/registry/model.ts';
 import { listFiles, listVersions } from '../../../shared/registry/version.ts';
 import { someone } from '../../support/local-ports.ts';
 import { type FunctionPorts, openFunctionPorts, queueEvent } from './aws-fixture.ts';
@@ -180,6 +181,8 @@ test('what cannot be a version stays, and an event says why', async () => {
     { workspace: 'default', data: { key: 'default/broken/model.onnx', code: 'MODEL_FILE_INVALID' } },
     { data: { key: 'default/bad:name/x.bin', code: 'INVALID_ARGUMENT' } },
   ]);
+  const page = { workspace: 'default', limit: 10 };
+  expect((await listModels(ports, ada, page)).items).toEqual([]);
 });
 
 test('only messages that failed come again, and are then registered', async () => {

@@ -1,0 +1,17 @@
+import type { AlarmService } from '../../shared/ports/alarm-service.ts';
+import { registeredVersions } from '../../shared/serving/registered-versions.ts';
+import type { VersionSource } from '../../shared/serving/version-source.ts';
+import { lazily } from './lazy-port.ts';
+import type { AwsPorts } from './ports.ts';
+import type { Settings } from './settings.ts';
+
+/** What of serving is no platform. */
+export interface Watching {
+  readonly alarms: AlarmService;
+  readonly versions: VersionSource;
+}
+
+export const openWatching = ({ CAIRN_ALARM_TOPIC }: Settings, ports: AwsPorts): Watching => ({
+  alarms: lazily(async () => (await import('./cloudwatch.ts')).openAlarms(CAIRN_ALARM_TOPIC)),
+  versions: registeredVersions(ports),
+});
