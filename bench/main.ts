@@ -6,8 +6,10 @@ import process from 'node:process';
 import { alias } from './alias.ts';
 import { create } from './create.ts';
 import { functions } from './functions.ts';
+import { git } from './git.ts';
 import { inference } from './inference.ts';
 import type { Measurement } from './measurement.ts';
+import { mlflow } from './mlflow.ts';
 import { rollback } from './rollback.ts';
 import { start } from './start.ts';
 import { transfer } from './transfer.ts';
@@ -17,7 +19,7 @@ import { transfer } from './transfer.ts';
  * the same run. Exits non-zero only when something could not be measured: a figure is not a test.
  */
 
-const BENCHES = { start, functions, alias, create, transfer, inference, rollback };
+const BENCHES = { start, functions, alias, create, transfer, git, inference, rollback, mlflow };
 
 const asked = process.argv.slice(2).filter((argument) => argument !== '--json');
 const unknown = asked.find((name) => !(name in BENCHES));

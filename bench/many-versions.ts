@@ -8,6 +8,7 @@ import { systemClock } from '../shared/adapters/local/system-clock.ts';
 import type { Ports } from '../shared/ports/ports.ts';
 import type { Op } from '../shared/ports/table.ts';
 import { moveAlias } from '../shared/registry/alias.ts';
+import { consolidate } from '../shared/registry/consolidate.ts';
 import { createVersion } from '../shared/registry/create-version.ts';
 import { versionKey } from '../shared/registry/keys.ts';
 import { createModel } from '../shared/registry/model.ts';
@@ -24,6 +25,27 @@ const caller = systemCaller('bench', 'bench');
 
 /** Fills a data folder, without a server, with models of many versions. */
 export async function fillModels(dataDir: string, models: readonly FilledModel[]): Promise<void> {
+  await withPorts(dataDir, async (ports) => {
+    for (const model of models) await fill(ports, model);
+  });
+}
+
+/** Fills a data folder with a model whose versions were all made one by one, and consolidated as housekeeping does. */
+export async function fillRepository(dataDir: string, name: string, versions: number): Promise<void> {
+  await withPorts(dataDir, async (ports) => {
+    const ref = { workspace: 'default', name };
+    const model = await createModel(ports, caller, { ...ref, description: '', tags: {} });
+    const draft = { message: '', description: '', tags: {}, source: { via: 'api' as const } };
+    for (let n = 0; n < versions; n++) {
+      await createVersion(ports, caller, ref, draft, [
+        { path: `file${n % 50}.txt`, bytes: Buffer.from(`${n}`) },
+      ]);
+    }
+    await consolidate(ports, model);
+  });
+}
+
+async function withPorts(dataDir: string, work: (ports: Ports) => Promise<void>): Promise<void> {
   const data = await openDataDir(dataDir);
   const table = await openSqliteTable(data.table);
   const keys = await openKeyFile(data.keys);
@@ -32,7 +54,7 @@ export async function fillModels(dataDir: string, models: readonly FilledModel[]
   const blobs = await openFilesystemBlobStore({ root: data.blobs, baseUrl: () => '', signingKey, clock });
   const ports: Ports = { table, keys, bus: openInProcessBus(() => undefined), blobs, clock };
   await ensureDefaultWorkspace(ports);
-  for (const model of models) await fill(ports, model);
+  await work(ports);
   await table.close();
   data.release();
 }

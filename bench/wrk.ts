@@ -10,7 +10,16 @@ export const WRK = 'wrk -t1 -c8';
 export function wrk(url: string, seconds: number, script?: string): number {
   const header = ['-H', `Authorization: Bearer ${TOKEN}`];
   const scripted = script === undefined ? [] : ['-s', script];
-  const out = command('wrk', 'wrk', ['-t1', '-c8', `-d${seconds}`, ...header, ...scripted, url]);
+  const out = command('wrk', 'wrk', [
+    '-t1',
+    '-c8',
+    '--timeout',
+    '30s',
+    `-d${seconds}`,
+    ...header,
+    ...scripted,
+    url,
+  ]);
   if (/Non-2xx|Socket errors/.test(out)) throw new Error(`wrk ${url}: ${out}`);
   return Number(/Requests\/sec:\s+([\d.]+)/.exec(out)?.[1]);
 }

@@ -28,6 +28,24 @@ export interface Model {
   readonly updatedAt: string;
 }
 
+export interface Source {
+  readonly via: string;
+  readonly run?: string;
+  readonly dataset?: string;
+  readonly codeCommit?: string;
+  readonly uri?: string;
+  readonly runLink?: string;
+  readonly loggedModel?: string;
+  readonly lineage?: {
+    readonly runName?: string;
+    readonly params?: Readonly<Record<string, string>>;
+    readonly metrics?: Readonly<Record<string, number | string>>;
+    readonly omitted?: number;
+    readonly environment?: readonly string[];
+    readonly inputExample?: string;
+  };
+}
+
 export interface Version {
   readonly workspace: string;
   readonly model: string;
@@ -36,6 +54,7 @@ export interface Version {
   readonly commit?: string;
   readonly tag: string;
   readonly author: string;
+  readonly pushedBy?: string;
   readonly message: string;
   readonly description: string;
   readonly tags: Readonly<Record<string, string>>;
@@ -45,7 +64,7 @@ export interface Version {
   readonly format?: string;
   readonly entry?: string;
   readonly signature?: Signature;
-  readonly source: Readonly<Record<string, string>>;
+  readonly source: Source;
   readonly approval: {
     readonly state: string;
     readonly by?: string;

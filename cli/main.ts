@@ -3,16 +3,21 @@ import { CliError, EXIT } from './cli-error.ts';
 import { alias } from './commands/alias.ts';
 import { approve } from './commands/approve.ts';
 import { audit } from './commands/audit.ts';
+import { clone } from './commands/clone.ts';
+import { credential } from './commands/credential.ts';
 import { deletion } from './commands/delete.ts';
 import { deploy } from './commands/deploy.ts';
+import { diff } from './commands/diff.ts';
 import { doctor } from './commands/doctor.ts';
 import { exportation } from './commands/export.ts';
+import { importation } from './commands/import.ts';
 import { login, logout } from './commands/login.ts';
 import { logs } from './commands/logs.ts';
 import { models, versions } from './commands/models.ts';
 import { predict } from './commands/predict.ts';
 import { pull } from './commands/pull.ts';
 import { push } from './commands/push.ts';
+import { revert } from './commands/revert.ts';
 import { rollback } from './commands/rollback.ts';
 import { show } from './commands/show.ts';
 import { status } from './commands/status.ts';
@@ -28,10 +33,14 @@ const VERBS = [
   logout,
   push,
   pull,
+  clone,
   exportation,
+  importation,
   models,
   versions,
   show,
+  diff,
+  revert,
   alias,
   approve,
   deploy,
@@ -43,6 +52,7 @@ const VERBS = [
   deletion,
   token,
   workspace,
+  credential,
   doctor,
 ];
 

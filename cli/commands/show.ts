@@ -82,6 +82,7 @@ async function showVersion(context: Context, ref: ModelRef): Promise<void> {
 
 function versionText(version: Version, aliases: readonly Alias[], files: readonly Artifact[]): string {
   const { approval, signature } = version;
+  const { lineage, ...source } = version.source;
   const decided = approval.by
     ? ` by ${approval.by}, ${when(approval.at)}${approval.comment ? `: ${approval.comment}` : ''}`
     : '';
@@ -95,13 +96,20 @@ function versionText(version: Version, aliases: readonly Alias[], files: readonl
     ['Description', version.description],
     ['Tags', pairsText(version.tags)],
     ['Author', version.author],
+    ['Pushed by', version.pushedBy],
     ['Created', when(version.createdAt)],
     ['Commit', version.commit],
     ['Framework', version.framework],
     ['Format', version.format],
     ['Entry', version.entry],
     ['Reference', version.reference],
-    ['Source', pairsText(version.source)],
+    ['Source', pairsText(source)],
+    ['Run', lineage?.runName],
+    ['Parameters', pairsText(lineage?.params ?? {})],
+    ['Metrics', pairsText(lineage?.metrics ?? {})],
+    ['Omitted', lineage?.omitted && `${plural(lineage.omitted, 'value')}, which the run has`],
+    ['Environment', lineage?.environment?.join(', ')],
+    ['Example', lineage?.inputExample],
   ]);
   const tensors = signature && [
     '',

@@ -8,6 +8,9 @@ import type { Contract, Register } from './contract.ts';
 import type { ApiDeps } from './deps.ts';
 import { registerEndpoints } from './endpoints/endpoints.handlers.ts';
 import { registerFiles } from './files/files.handlers.ts';
+import { registerGit } from './git/git.handlers.ts';
+import { gitErrorResponse, isGitPath, isNamedUpload } from './git/git-error.ts';
+import { registerLfs } from './git/lfs.handlers.ts';
 import { accessLog } from './middleware/access-log.ts';
 import { answerCache } from './middleware/answer-cache.ts';
 import { authentication } from './middleware/authentication.ts';
@@ -16,6 +19,7 @@ import { locationBelow } from './middleware/location.ts';
 import { pathGuard } from './middleware/path-guard.ts';
 import { readingAhead } from './middleware/read-ahead.ts';
 import { requestId } from './middleware/request-id.ts';
+import { isMlflowPath, mlflowDoor } from './mlflow/door.ts';
 import { registerModels } from './models/models.handlers.ts';
 import { document, openApiDocument } from './openapi.ts';
 import { problemResponse } from './problem.ts';
@@ -37,13 +41,22 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   const open = new Set<string>();
   const idempotent = idempotency(deps.ports, async (request) => app.fetch(request));
 
+  const mlflow = mlflowDoor(deps);
+  app.use((c, next) => (isMlflowPath(c.req.path) ? mlflow(c) : next()));
   app.use(requestId, accessLog(deps.logger));
   const base = deps.publicUrl === undefined ? '/' : new URL(deps.publicUrl).pathname;
   if (base !== '/') app.use(locationBelow(base));
   if (deps.during) app.use(readingAhead(deps.during));
   if (deps.revision) app.use(answerCache(deps.ports.clock, deps.revision));
-  app.use(authentication(deps.ports, open), pathGuard(contracts));
-  app.onError((error, c) => problemResponse(error, c.get('requestId'), deps.logger));
+  app.use(
+    authentication(deps.ports, { has: (path) => open.has(path) || isNamedUpload(path) }),
+    pathGuard(contracts),
+  );
+  app.onError((error, c) =>
+    isGitPath(c.req.path)
+      ? gitErrorResponse(error, c.req.path, c.get('requestId'), deps.logger)
+      : problemResponse(error, c.get('requestId'), deps.logger),
+  );
   app.notFound((c) => {
     const path = pathOf(c.req.url);
     const allowed = contracts
@@ -80,6 +93,8 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   registerAudit(register, deps);
   registerTokens(register, deps);
   registerSearch(register, deps);
+  registerGit(app, deps);
+  registerLfs(app, deps);
   registerSystem(register, deps, () => (described ??= openApiDocument(app, deps.version, deps.publicUrl)));
   return app;
 }

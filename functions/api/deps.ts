@@ -3,6 +3,7 @@ import type { AlarmService } from '../../shared/ports/alarm-service.ts';
 import type { DomainEvent } from '../../shared/ports/event-bus.ts';
 import type { Ports } from '../../shared/ports/ports.ts';
 import type { ServingPlatform } from '../../shared/ports/serving-platform.ts';
+import type { WebhookSender } from '../../shared/ports/webhook-sender.ts';
 import type { UploadRef } from '../../shared/registry/upload-record.ts';
 import type { PlatformOffer } from '../../shared/serving/platform-offer.ts';
 import type { VersionSource } from '../../shared/serving/version-source.ts';
@@ -22,6 +23,8 @@ export interface ApiDeps {
   readonly during?: During;
   /** Has an upload verified by somebody else, where requests are too short for it; without it the API does it at once. */
   readonly verifyLater?: (upload: UploadRef) => Promise<void>;
+  /** Posts to MLflow's webhooks; a composition root that passes it also delivers what happens. */
+  readonly webhooks?: WebhookSender;
   /** Gets one line for each request at `info`, and unexpected errors at `error`. */
   readonly logger: Pick<Logger, 'info' | 'error' | 'isLevelEnabled'>;
   readonly version: string;
@@ -35,6 +38,8 @@ export interface ApiDeps {
   readonly subscribe?: (listener: (event: DomainEvent) => void) => () => void;
   /** Another number after every write of the table; without it no answer is kept. For a table that only this process writes. */
   readonly revision?: () => number;
+  /** Bytes that one `git push` may be, where requests have a limit; 128 MB without it. */
+  readonly pushLimit?: number;
   /** Renders the docs page; loaded when it is first asked for, so that a small function can leave it out. */
   readonly docs?: () => Promise<(document: object) => string>;
 }

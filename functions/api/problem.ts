@@ -16,8 +16,8 @@ export interface Problem {
   readonly requestId: string;
 }
 
-/** Both, so that git, MLflow and OCI clients, which send Basic, ask for a password. */
-const CHALLENGE = 'Bearer realm="cairn", Basic realm="cairn"';
+/** Both schemes, so that git, MLflow and OCI clients, which send Basic, ask for a password. */
+export const CHALLENGE = 'Bearer realm="cairn", Basic realm="cairn"';
 
 /** The answer to an error, whatever was thrown. What is not expected is logged with the request's id and tells nothing. */
 export function problemResponse(
@@ -71,7 +71,7 @@ const BLOB_ERRORS: Record<BlobErrorCode, readonly [ErrorCode, string]> = {
   NO_SPACE: ['STORAGE_FULL', 'There is no space left to store the bytes.'],
 };
 
-function toCairnError(error: unknown): CairnError {
+export function toCairnError(error: unknown): CairnError {
   if (error instanceof CairnError) return error;
   if (error instanceof BlobError) return new CairnError(...BLOB_ERRORS[error.code]);
   if (error instanceof ConditionFailed)

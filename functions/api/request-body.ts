@@ -65,7 +65,7 @@ const notUnicode = (field: string) =>
   new CairnError('INVALID_ARGUMENT', `${field} must be valid Unicode.`, field);
 
 /** Without Content-Length nobody but us stops a body that does not end. */
-async function readUpTo(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Uint8Array> {
+export async function readUpTo(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of body ?? []) {

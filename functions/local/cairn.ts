@@ -15,6 +15,7 @@ import { openProcessPlatform } from '../../shared/adapters/local/process-platfor
 import { openSqliteTable } from '../../shared/adapters/local/sqlite-table.ts';
 import { storageDoor } from '../../shared/adapters/local/storage-door.ts';
 import { systemClock } from '../../shared/adapters/local/system-clock.ts';
+import { webhookSender } from '../../shared/adapters/webhook-sender.ts';
 import type { EndpointRef } from '../../shared/ports/serving-platform.ts';
 import { ensureDefaultWorkspace } from '../../shared/registry/workspace.ts';
 import { findEndpoint } from '../../shared/serving/endpoint.ts';
@@ -34,6 +35,7 @@ import { processMetrics } from './process-metrics.ts';
 import { readiness } from './readiness.ts';
 import type { Settings } from './settings.ts';
 import { VERSION } from './version.ts';
+import { startWebhooks } from './webhooks.ts';
 
 export interface RunningCairn {
   readonly url: string;
@@ -79,6 +81,11 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
     program: ['functions/model-server', 'shared', 'node_modules', 'package.json'].map((path) =>
       join(PROJECT, path),
     ),
+    python: {
+      directory: dataDir.python,
+      entry: join(PROJECT, 'functions/python-server/main.py'),
+      requirements: join(PROJECT, 'functions/python-server/requirements.txt'),
+    },
     materialise: (file, target) => blobs.linkBlob(file.key, target),
     onChange: (ref) => loop.wake(ref),
   });
@@ -94,8 +101,10 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
     endpointsConcerned(table, event).then(wakeAll, (err) => logger.error({ err }, 'cannot find endpoints'));
   });
 
+  const sender = webhookSender({ inside: settings.webhooksInside });
   const app = createApp({
     ports,
+    webhooks: sender,
     alarms,
     serving: { versions, platform },
     logger,
@@ -106,6 +115,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
     metrics: processMetrics,
     docs: async () => (await import('../api/docs-page.ts')).renderDocs,
     ...(settings.publicUrl === undefined ? {} : { publicUrl: settings.publicUrl }),
+    ...(settings.pushLimit === undefined ? {} : { pushLimit: settings.pushLimit }),
   });
   const gateway = createGateway({
     routes: (ref) => platform.routes(ref),
@@ -125,6 +135,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
   wakeAll(await everyEndpoint(table));
   for (const ref of await platform.list()) loop.wake(ref);
   alarms.start();
+  const webhooks = await startWebhooks(ports, bus, sender, logger);
   const incoming = await watchIncoming(ports, dataDir.incoming, logger);
   const housekeeping = startHousekeeping(ports, logger);
 
@@ -136,6 +147,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
       server.close();
       server.closeIdleConnections();
       await incoming.close();
+      await webhooks.close();
       await alarms.stop();
       await loop.stop();
       await platform.close();

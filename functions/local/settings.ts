@@ -29,6 +29,17 @@ const SETTINGS = {
     .describe(
       `the first admin token, at least ${CHOSEN_TOKEN_MIN} characters; otherwise one is made and printed once`,
     ),
+  CAIRN_PUSH_LIMIT_MB: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(2000)
+    .default(128)
+    .describe('megabytes that one git push may be, without LFS objects'),
+  CAIRN_WEBHOOKS_INSIDE: z
+    .stringbool()
+    .default(false)
+    .describe('let webhooks reach private addresses, and plain http'),
   CAIRN_LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('warn')
@@ -43,6 +54,9 @@ export interface Settings {
   readonly dataDir: string;
   readonly publicUrl?: string | undefined;
   readonly adminToken?: string | undefined;
+  /** Bytes. */
+  readonly pushLimit?: number;
+  readonly webhooksInside: boolean;
   readonly logLevel: string;
 }
 
@@ -56,14 +70,24 @@ export function parseSettings(
   const parsed = Settings.safeParse(present);
   if (!parsed.success)
     return { problems: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) };
-  const { CAIRN_HOST, CAIRN_PORT, CAIRN_DATA_DIR, CAIRN_PUBLIC_URL, CAIRN_ADMIN_TOKEN, CAIRN_LOG_LEVEL } =
-    parsed.data;
+  const {
+    CAIRN_HOST,
+    CAIRN_PORT,
+    CAIRN_DATA_DIR,
+    CAIRN_PUBLIC_URL,
+    CAIRN_ADMIN_TOKEN,
+    CAIRN_LOG_LEVEL,
+    CAIRN_PUSH_LIMIT_MB,
+    CAIRN_WEBHOOKS_INSIDE,
+  } = parsed.data;
   return {
     host: CAIRN_HOST,
     port: CAIRN_PORT,
     dataDir: CAIRN_DATA_DIR,
     publicUrl: CAIRN_PUBLIC_URL?.replace(/\/$/, ''),
     adminToken: CAIRN_ADMIN_TOKEN,
+    pushLimit: CAIRN_PUSH_LIMIT_MB * 1_000_000,
+    webhooksInside: CAIRN_WEBHOOKS_INSIDE,
     logLevel: CAIRN_LOG_LEVEL,
   };
 }
@@ -73,7 +97,7 @@ export function settingsHelp(): string {
   const rows = Object.entries(SETTINGS).map(([name, schema]) => {
     const fallback = schema.safeParse(undefined).data;
     const shown = name === 'CAIRN_DATA_DIR' ? './data' : fallback;
-    return `  ${name.padEnd(18)} ${schema.description ?? ''}${shown === undefined ? '' : ` (${shown})`}`;
+    return `  ${name.padEnd(21)} ${schema.description ?? ''}${shown === undefined ? '' : ` (${shown})`}`;
   });
   return ['Cairn on one machine. Settings are environment variables:', '', ...rows, ''].join('\n');
 }

@@ -56,11 +56,11 @@ server.listen(settings.CAIRN_PORT, settings.CAIRN_HOST, () => {
 end = () => drain(settings);
 
 /** How long an idle connection stays open for a request that is already on its way. */
-const IDLE_MS = 500;
+const IDLE_MS = 1000;
 
 /**
  * Stops accepting connections, finishes the requests under way, and those that still come on open connections, then
- * exits. A connection closes with its next answer, or when nothing came on it for half a second.
+ * exits. A connection closes with its next answer, or when nothing came on it for a second.
  */
 function drain({ CAIRN_DRAIN_SECONDS: seconds }: Settings): void {
   if (draining) return;
@@ -72,7 +72,8 @@ function drain({ CAIRN_DRAIN_SECONDS: seconds }: Settings): void {
     emf?.flush();
     process.exit(0);
   });
-  setInterval(() => server.closeIdleConnections(), IDLE_MS);
+  // Once what has come by now has been read: a connection is not idle whose next request this thread was too busy to see.
+  setInterval(() => setImmediate(() => server.closeIdleConnections()), IDLE_MS);
   setTimeout(() => {
     log('error', `requests were still under way ${seconds} seconds after SIGTERM`);
     emf?.flush();

@@ -1,5 +1,6 @@
 import process from 'node:process';
 import { openLog } from '../aws/log.ts';
+import { measured } from '../aws/measured.ts';
 import { alarmHandler } from '../aws/on-alarm.ts';
 import { openPorts } from '../aws/ports.ts';
 import { openServing } from '../aws/serving.ts';
@@ -12,4 +13,4 @@ const serving = openServing(settings, ports);
 if (!serving)
   throw new Error('on-alarm is only there when endpoints are served: CAIRN_ECS_CLUSTER is missing.');
 
-export const handler = alarmHandler({ ...ports, serving, logger });
+export const handler = measured('on-alarm', alarmHandler({ ...ports, serving, logger }));

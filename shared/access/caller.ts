@@ -7,6 +7,8 @@ export interface Caller {
   readonly tokenId?: string;
   readonly grants: readonly Grant[];
   readonly requestId: string;
+  /** What another protocol calls the request: `mlflow POST model-versions/create`. */
+  readonly call?: string;
 }
 
 /** Cairn acting by itself: `on-alarm`, `reconcile`, `register-upload`. It may do everything. */

@@ -44,7 +44,7 @@ export async function commit(
       type: event.action,
       resource: event.chain,
       at: event.at,
-      data: { subject: event.subject, reason: event.reason, after: event.after },
+      data: { seq: event.seq, subject: event.subject, reason: event.reason, after: event.after },
     });
     return event;
   }
@@ -63,6 +63,7 @@ function nextEvent(head: ChainHead | undefined, caller: Caller, change: Change, 
     subject: change.subject,
     actor: tokenId === undefined ? { principal } : { principal, tokenId },
     requestId: caller.requestId,
+    ...(caller.call === undefined ? {} : { call: caller.call }),
     ...(change.reason === undefined ? {} : { reason: change.reason }),
     ...(change.before === undefined ? {} : { before: change.before }),
     ...(change.after === undefined ? {} : { after: change.after }),

@@ -20,6 +20,8 @@ export interface AuditEvent {
   readonly subject: string;
   readonly actor: { readonly principal: string; readonly tokenId?: string };
   readonly requestId: string;
+  /** What another protocol than the native API calls the request: `mlflow POST model-versions/create`. */
+  readonly call?: string;
   readonly reason?: string;
   readonly before?: unknown;
   readonly after?: unknown;

@@ -132,6 +132,10 @@ export interface RevisionObservation {
   readonly desired: number;
   /** Replicas that answer ready. */
   readonly ready: number;
+  /** What its replicas stand on is still being made; until then none of them can be late. */
+  readonly preparing?: boolean;
+  /** When that was made, milliseconds since the epoch, if it had to be. */
+  readonly preparedAt?: number;
   /** Starts that failed or processes that died since the revision was started. */
   readonly failures: number;
   /** The last failure in a sentence. */

@@ -37,7 +37,7 @@ export async function decideApproval(
     if (before.status !== 'READY') {
       throw new CairnError('VERSION_NOT_READY', `Version ${ref.number} is ${before.status}.`, 'version');
     }
-    if (before.author === caller.principal) {
+    if ((before.pushedBy ?? before.author) === caller.principal) {
       throw new CairnError('SELF_APPROVAL', `"${caller.principal}" made version ${ref.number}.`);
     }
     const after: Version = {

@@ -10,7 +10,7 @@ import { blobKey } from '../storage/prefix.ts';
 import { type BlobFile, commitVersion, isGitText } from './commit-version.ts';
 import { FilePath, findClash } from './file-path.ts';
 import { type Inspection, inspect } from './inspect.ts';
-import { modelChain, repositoryKey, versionKey } from './keys.ts';
+import { modelChain, repositoryKey, runVersionKey, versionKey } from './keys.ts';
 import { findModel, type ModelRef, type StoredModel } from './model.ts';
 import type { Tags } from './name.ts';
 import { readRepository } from './repository.ts';
@@ -101,6 +101,7 @@ export async function addVersion(
       { ...changeOfVersion(model.id, { ...model, number }, 'version.created'), after: version },
       [
         { put: { ...versionKey(model.id, number), body: version }, if: 'absent' },
+        ...fromRun(model.workspace, model.id, number, draft.source),
         ...made.ops,
         ...(await also(number)),
       ],
@@ -137,6 +138,7 @@ export async function createReference(
       { ...changeOfVersion(model.id, { ...ref, number }, 'version.created'), after: version },
       [
         { put: { ...versionKey(model.id, number), body: version }, if: 'absent' },
+        ...fromRun(ref.workspace, model.id, number, draft.source),
         {
           put: { ...repositoryKey(model.id), body: { ...root.body, nextNumber: number + 1 } },
           if: { rev: root.rev },
@@ -145,6 +147,12 @@ export async function createReference(
     );
     return { ...version, rev: 1 };
   });
+}
+
+/** What makes a version be found by the run that it came from. */
+export function fromRun(workspace: string, modelId: string, number: number, { run }: Source): Op[] {
+  if (run === undefined) return [];
+  return [{ put: { ...runVersionKey(workspace, run, modelId, number), body: {} }, if: 'absent' }];
 }
 
 /** A version's record before it has a commit. */

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import type { Key } from '../ports/table.ts';
+import type { Stage } from './version.ts';
 
 /** Ten digits, so that numbers sort as text. */
 export const padded = (number: number) => String(number).padStart(10, '0');
@@ -25,6 +27,21 @@ export const versionKey = (id: string, number: number): Key => ({
   sk: `${VERSION_PREFIX}${padded(number)}`,
 });
 
+/** Which versions are in one of MLflow's stages, so that the newest of each is one read away. */
+export const stagePrefix = (stage: Stage) => `stage#${stage}#`;
+export const stageKey = (id: string, stage: Stage, number: number): Key => ({
+  pk: modelChain(id),
+  sk: `${stagePrefix(stage)}${padded(number)}`,
+});
+
+/** The versions of all models that came from one run. */
+export const runVersionsPartition = (workspace: string, run: string) =>
+  `run-versions/${workspace}/${createHash('sha256').update(run).digest('hex')}`;
+export const runVersionKey = (workspace: string, run: string, id: string, number: number): Key => ({
+  pk: runVersionsPartition(workspace, run),
+  sk: `${id}#${padded(number)}`,
+});
+
 export const ALIAS_PREFIX = 'alias#';
 export const aliasKey = (id: string, alias: string): Key => ({
   pk: modelChain(id),
@@ -48,8 +65,18 @@ export const uploadKey = (id: string, upload: string): Key => ({
   sk: `${UPLOAD_PREFIX}${upload}`,
 });
 
+/** Uploads of LFS objects in parts; who knows the name may complete one. */
+export const lfsUploadKey = (id: string, name: string): Key => ({ pk: `lfs-uploads/${id}`, sk: name });
+
+export const LOCK_PREFIX = 'lock#';
+export const lockKey = (id: string, lock: string): Key => ({
+  pk: modelChain(id),
+  sk: `${LOCK_PREFIX}${lock}`,
+});
+
 /** Packs and file lists stand apart, so that listing versions reads none of them. */
 export const packsPartition = (id: string) => `packs/${id}`;
+/** Packs have numbers of their own, 1, 2, 3 …; the root says the last one. */
 export const packKey = (id: string, number: number): Key => ({ pk: packsPartition(id), sk: padded(number) });
 export const fileListsPartition = (id: string) => `files/${id}`;
 export const fileListKey = (id: string, name: string): Key => ({ pk: fileListsPartition(id), sk: name });

@@ -88,6 +88,22 @@ export async function findModel(table: Table, ref: ModelRef): Promise<StoredMode
   return stored(item);
 }
 
+/**
+ * The model of that id, for domain code that authorises by its name and workspace.
+ * @throws CairnError `MODEL_NOT_FOUND`, also for a deleted one
+ */
+export async function findModelById(table: Table, id: string): Promise<StoredModel> {
+  const item = await table.get(modelKey(id));
+  if (item && !('deletedAt' in (item.body as object))) return stored(item);
+  throw new CairnError('MODEL_NOT_FOUND', `There is no model with the id ${id}.`, 'model');
+}
+
+/** The models of up to 100 ids, those that are there. */
+export async function modelsOf(table: Table, ids: readonly string[]): Promise<StoredModel[]> {
+  const items = await table.getMany(ids.map(modelKey));
+  return items.flatMap((item) => (item ? [stored(item)] : []));
+}
+
 /** One read: the id that a name stands for now. @throws CairnError `MODEL_NOT_FOUND` */
 export async function findModelId(table: Table, ref: ModelRef): Promise<string> {
   const entry = await table.get(modelEntryKey(ref.workspace, ref.name));

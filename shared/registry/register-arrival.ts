@@ -5,11 +5,12 @@ import { exclusively } from '../audit/commit.ts';
 import { CairnError } from '../errors.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Key } from '../ports/table.ts';
-import { blobKey, stagingKey } from '../storage/prefix.ts';
+import { arrivalStagingKey, blobKey } from '../storage/prefix.ts';
 import { addVersion, checkPaths } from './create-version.ts';
 import { createModel, findModel, type ModelRef, type StoredModel } from './model.ts';
-import { inspectStored, readTexts } from './stored-files.ts';
+import { inspectObjects, readTexts } from './stored-files.ts';
 import { findVersion, type StoredVersion } from './version.ts';
+import { getWorkspace } from './workspace.ts';
 
 /** Files that somebody put into the incoming area of a model. */
 export interface Arrival extends ModelRef {
@@ -34,7 +35,7 @@ const arrivalKey = (id: string): Key => ({ pk: `arrival/${id}`, sk: 'version' })
 /**
  * Makes the next version of what arrived, and the model too if there is none: exactly once for an arrival's id, however
  * often it is told.
- * @throws CairnError `MODEL_FILE_INVALID`, `INVALID_ARGUMENT`; then nothing was made
+ * @throws CairnError `MODEL_FILE_INVALID`, `INVALID_ARGUMENT`, `WORKSPACE_NOT_FOUND`; then nothing was made, no model either
  */
 export async function registerArrival(
   ports: Ports,
@@ -46,32 +47,48 @@ export async function registerArrival(
     const registered = await findRegistered(ports, arrival.id);
     if (registered) return registered;
     checkPaths(arrival.files.map(({ path }) => path));
-    const model = await findOrCreate(ports, caller, arrival);
-    const stored = [];
-    for (const [index, file] of arrival.files.entries())
-      stored.push(await take(ports, model, arrival.id, index, file));
-    const inspection = await inspectStored(ports.blobs, model, stored);
-    const files = await readTexts(ports.blobs, model, stored);
-    const draft = {
-      message: arrival.message,
-      description: '',
-      tags: {},
-      source: { via: 'incoming' as const },
-    };
+    await getWorkspace(ports, arrival.workspace);
+    const staged: StagedFile[] = [];
     try {
-      return await addVersion(ports, caller, model, draft, files, inspection, async (number) => {
-        if (await ports.table.get(arrivalKey(arrival.id)))
-          throw new CairnError('CONFLICT', 'It is registered already.');
-        const body: Registered = { model: model.id, version: number };
-        return [{ put: { ...arrivalKey(arrival.id), body }, if: 'absent' }];
-      });
-    } catch (error) {
-      const elsewhere = error instanceof CairnError && error.code === 'CONFLICT';
-      const winner = elsewhere ? await findRegistered(ports, arrival.id) : undefined;
-      if (winner) return winner;
-      throw error;
+      for (const [index, file] of arrival.files.entries())
+        staged.push(await stage(ports, arrival, index, file));
+      return await register(ports, caller, arrival, staged);
+    } finally {
+      for (const { key } of staged) await ports.blobs.delete(key);
     }
   });
+}
+
+async function register(
+  ports: Ports,
+  caller: Caller,
+  arrival: Arrival,
+  staged: readonly StagedFile[],
+): Promise<StoredVersion> {
+  const inspection = await inspectObjects(ports.blobs, staged);
+  const model = await findOrCreate(ports, caller, arrival);
+  for (const { key, sha256 } of staged)
+    await ports.blobs.copy(key, blobKey(model.workspace, model.id, sha256));
+  const files = await readTexts(ports.blobs, model, staged);
+  const draft = {
+    message: arrival.message,
+    description: '',
+    tags: {},
+    source: { via: 'incoming' as const },
+  };
+  try {
+    return await addVersion(ports, caller, model, draft, files, inspection, async (number) => {
+      if (await ports.table.get(arrivalKey(arrival.id)))
+        throw new CairnError('CONFLICT', 'It is registered already.');
+      const body: Registered = { model: model.id, version: number };
+      return [{ put: { ...arrivalKey(arrival.id), body }, if: 'absent' }];
+    });
+  } catch (error) {
+    const elsewhere = error instanceof CairnError && error.code === 'CONFLICT';
+    const winner = elsewhere ? await findRegistered(ports, arrival.id) : undefined;
+    if (winner) return winner;
+    throw error;
+  }
 }
 
 async function findRegistered(ports: Ports, id: string): Promise<StoredVersion | undefined> {
@@ -95,19 +112,28 @@ async function findOrCreate(ports: Ports, caller: Caller, ref: ModelRef): Promis
   }
 }
 
-/** Copies one file to its content address, hashing it on the way. */
-async function take(ports: Ports, model: StoredModel, arrival: string, index: number, file: ArrivedFile) {
-  const key = stagingKey(model.workspace, model.id, arrival, index);
+interface StagedFile {
+  readonly key: string;
+  readonly path: string;
+  readonly size: number;
+  readonly sha256: string;
+}
+
+/** Stores one file where it belongs to no model yet, hashing it on the way. */
+async function stage(
+  ports: Ports,
+  { workspace, id }: Arrival,
+  index: number,
+  { path, open }: ArrivedFile,
+): Promise<StagedFile> {
+  const key = arrivalStagingKey(workspace, id, index);
   const hash = createHash('sha256');
   async function* hashed() {
-    for await (const chunk of file.open()) {
+    for await (const chunk of open()) {
       hash.update(chunk);
       yield chunk;
     }
   }
   const { size } = await ports.blobs.put(key, hashed());
-  const sha256 = hash.digest('hex');
-  await ports.blobs.copy(key, blobKey(model.workspace, model.id, sha256));
-  await ports.blobs.delete(key);
-  return { path: file.path, size, sha256 };
+  return { key, path, size, sha256: hash.digest('hex') };
 }

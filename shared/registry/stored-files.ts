@@ -41,19 +41,27 @@ export async function readTexts(
 }
 
 /** {@link inspect} of files at their content addresses, reading only the ranges it needs. */
-export async function inspectStored(
+export const inspectStored = (
   blobs: BlobStore,
   model: Owner,
   files: readonly StoredFile[],
+): Promise<Inspection> =>
+  inspectObjects(
+    blobs,
+    files.map((file) => ({ ...file, key: blobKey(model.workspace, model.id, file.sha256) })),
+  );
+
+/** {@link inspect} of files wherever they are stored, reading only the ranges it needs. */
+export async function inspectObjects(
+  blobs: BlobStore,
+  files: readonly { readonly path: string; readonly size: number; readonly key: string }[],
 ): Promise<Inspection> {
   return inspect(
-    files.map(({ path, size, sha256 }) => ({
+    files.map(({ path, size, key }) => ({
       path,
       size,
       read: async (start, end) =>
-        start < end
-          ? readAll(blobs, blobKey(model.workspace, model.id, sha256), { start, end: end - 1 })
-          : new Uint8Array(),
+        start < end ? readAll(blobs, key, { start, end: end - 1 }) : new Uint8Array(),
     })),
   );
 }

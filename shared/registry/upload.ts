@@ -8,7 +8,7 @@ import { BlobError, type PartStat } from '../ports/blob-store.ts';
 import type { Ports } from '../ports/ports.ts';
 import { partLength, planParts } from '../storage/part-plan.ts';
 import { blobKey, stagingKey } from '../storage/prefix.ts';
-import { checkPaths, newVersion, type VersionDraft } from './create-version.ts';
+import { checkPaths, fromRun, newVersion, type VersionDraft } from './create-version.ts';
 import { modelChain, repositoryKey, uploadKey, versionKey } from './keys.ts';
 import { findModel, type ModelRef, type StoredModel } from './model.ts';
 import { readRepository } from './repository.ts';
@@ -83,6 +83,7 @@ export async function createUpload(
           if: { rev: root.rev },
         },
         { put: { ...versionKey(model.id, number), body: version }, if: 'absent' },
+        ...fromRun(model.workspace, model.id, number, draft.source),
         { put: { ...uploadKey(model.id, id), body: record }, if: 'absent' },
         { put: plan, if: 'absent' },
       ],

@@ -9,7 +9,7 @@ import type { Item, Table } from '../ports/table.ts';
 import type { Alias } from './alias.ts';
 import { readFileList, type VersionFile } from './file-list.ts';
 import type { Signature } from './format/signature.ts';
-import { ALIAS_PREFIX, modelChain, usePrefix, VERSION_PREFIX, versionKey } from './keys.ts';
+import { ALIAS_PREFIX, modelChain, stageKey, usePrefix, VERSION_PREFIX, versionKey } from './keys.ts';
 import {
   findModel,
   findModelId,
@@ -27,7 +27,10 @@ export interface Version {
   readonly status: VersionStatus;
   /** Git commit id, from READY on. */
   readonly commit?: string;
+  /** Who made it: a principal, or whom the pushed commit names. */
   readonly author: string;
+  /** The principal that pushed the commit, whoever its author is. */
+  readonly pushedBy?: string;
   readonly message: string;
   readonly description: string;
   readonly tags: Tags;
@@ -45,10 +48,17 @@ export interface Version {
   readonly failure?: string;
   /** A URI that Cairn cannot read: a version without bytes, which cannot be deployed. */
   readonly reference?: string;
+  /** MLflow's stage of it, where one was ever given. */
+  readonly stage?: Stage;
   readonly createdAt: number;
+  /** When its description, tags or stage changed last. */
+  readonly updatedAt?: number;
   readonly readyAt?: number;
   readonly deletedAt?: number;
 }
+
+/** MLflow's stages; without one a version is in the stage that MLflow calls `None`. */
+export type Stage = 'Staging' | 'Production' | 'Archived';
 
 export type VersionStatus = 'PENDING' | 'READY' | 'FAILED';
 
@@ -59,6 +69,27 @@ export interface Source {
   readonly run?: string;
   readonly dataset?: string;
   readonly codeCommit?: string;
+  /** The URI that its client named as the source: `runs:/…`, `models:/m-…`. */
+  readonly uri?: string;
+  readonly runLink?: string;
+  /** MLflow's logged model that it was made of. */
+  readonly loggedModel?: string;
+  readonly lineage?: Lineage;
+}
+
+/** What was known of its making when the version was made. */
+export interface Lineage {
+  readonly runName?: string;
+  readonly experiment?: string;
+  readonly params?: Readonly<Record<string, string>>;
+  /** The newest value of each; NaN and infinities as text. */
+  readonly metrics?: Readonly<Record<string, number | string>>;
+  /** Parameters and metrics that were too many or too long to be kept here; the run has them. */
+  readonly omitted?: number;
+  /** Files that tell how to make its environment anew. */
+  readonly environment?: readonly string[];
+  /** The file of an input that its author gave as an example. */
+  readonly inputExample?: string;
 }
 
 export interface Approval {
@@ -160,6 +191,7 @@ export async function updateVersion(
       ...before,
       description: patch.description ?? before.description,
       tags: mergeTags(before.tags, patch.tags),
+      updatedAt: ports.clock.now(),
     };
     await commit(
       ports,
@@ -202,6 +234,7 @@ export async function deleteVersion(
     const after: Version = { ...before, deletedAt: ports.clock.now() };
     await commit(ports, caller, { ...changeOfVersion(id, ref, 'version.deleted'), reason, before }, [
       { put: { ...versionKey(id, ref.number), body: after }, if: { rev } },
+      ...(before.stage ? [{ delete: stageKey(id, before.stage, ref.number), if: 'any' as const }] : []),
     ]);
   });
 }

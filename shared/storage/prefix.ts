@@ -16,8 +16,27 @@ export const stagingKey = (workspace: string, modelId: string, upload: string, f
 export const stagingPrefix = (workspace: string, modelId: string) =>
   `${modelPrefix(workspace, modelId)}staging/`;
 
-export const packBlobKey = (workspace: string, modelId: string, commit: string) =>
-  `${modelPrefix(workspace, modelId)}git/packs/${commit}.pack`;
+/** Where a file of an arrival waits until it is known to be a version's, and of which model. */
+export const arrivalStagingKey = (workspace: string, arrival: string, file: number) =>
+  `${arrivalsPrefix(workspace)}${arrival}/${file}`;
+
+export const arrivalsPrefix = (workspace: string) => `workspaces/${workspace}/arrivals/`;
+
+export const packBlobKey = (workspace: string, modelId: string, name: string) =>
+  `${packsBlobPrefix(workspace, modelId)}${name}.pack`;
+
+export const packsBlobPrefix = (workspace: string, modelId: string) =>
+  `${modelPrefix(workspace, modelId)}git/packs/`;
+
+export const refsBlobKey = (workspace: string, modelId: string, name: string) =>
+  `${refsBlobPrefix(workspace, modelId)}${name}.json`;
+
+export const refsBlobPrefix = (workspace: string, modelId: string) =>
+  `${modelPrefix(workspace, modelId)}git/refs/`;
 
 export const fileListBlobKey = (workspace: string, modelId: string, name: string) =>
   `${modelPrefix(workspace, modelId)}files/${name}.json`;
+
+/** Where objects of Git LFS wait to be verified. */
+export const lfsStagingPrefix = (workspace: string, modelId: string) =>
+  `${modelPrefix(workspace, modelId)}staging/lfs/`;

@@ -135,6 +135,7 @@ export async function startServer(): Promise<TestServer> {
     dataDir,
     publicUrl: url,
     adminToken: ADMIN_TOKEN,
+    webhooksInside: false,
     logLevel: 'silent',
   };
   const running = await startCairn(settings, pino({ level: 'silent' }));

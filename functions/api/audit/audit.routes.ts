@@ -18,6 +18,10 @@ const AuditEvent = z
     subject: z.string(),
     actor: z.strictObject({ principal: z.string(), tokenId: z.string().optional() }),
     requestId: z.string(),
+    call: z
+      .string()
+      .optional()
+      .meta({ description: 'What another protocol calls the request: `mlflow POST model-versions/create`.' }),
     reason: z.string().optional(),
     before: z.unknown().optional(),
     after: z.unknown().optional(),
@@ -46,13 +50,13 @@ export const listAuditEvents = {
     resource: z
       .string()
       .regex(
-        /^(model|endpoint|workspace|token)\/.{1,255}$/,
-        'must be model/<id>, endpoint/<workspace>/<name>, workspace/<name> or token/<id>',
+        /^(model|endpoint|workspace|token|experiment)\/.{1,255}$/,
+        'must be model/<id>, endpoint/<workspace>/<name>, experiment/<workspace>/<id>, workspace/<name> or token/<id>',
       )
       .optional()
       .meta({
         description:
-          'Only this resource’s: `model/<id>`, `endpoint/<workspace>/<name>`, `workspace/<name>`, `token/<id>`.',
+          'Only this resource’s: `model/<id>`, `endpoint/<workspace>/<name>`, `experiment/<workspace>/<id>`, `workspace/<name>`, `token/<id>`.',
       }),
   }),
   answers: {

@@ -10,7 +10,7 @@ import type { ApiEnv } from '../bind.ts';
  */
 export function authentication(
   ports: Pick<Ports, 'table' | 'clock'>,
-  open: ReadonlySet<string>,
+  open: { has(path: string): boolean },
 ): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     if (!open.has(c.req.path)) {

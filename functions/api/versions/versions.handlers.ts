@@ -4,6 +4,7 @@ import {
   type VersionDraft,
 } from '../../../shared/registry/create-version.ts';
 import type { ModelRef } from '../../../shared/registry/model.ts';
+import { revertVersion } from '../../../shared/registry/revert-version.ts';
 import {
   deleteVersion,
   getVersion,
@@ -51,6 +52,13 @@ export function registerVersions(register: Register, { ports }: ApiDeps): void {
       ref,
       await updateVersion(ports, caller, ref, body, ifMatch === '*' ? undefined : ifMatch),
     );
+  });
+
+  register(routes.revertVersion, async ({ params, body }, { caller }) => {
+    const ref = versionRef(params);
+    const version = await revertVersion(ports, caller, ref, body.message);
+    const location = apiPath('workspaces', ref.workspace, 'models', ref.name, 'versions', version.number);
+    return created(versionJson(ref, version), location, { etag: etagOf(version.rev) });
   });
 
   register(routes.deleteVersion, async ({ params, query }, { caller }) => {
@@ -115,6 +123,7 @@ export const versionJson = (ref: ModelRef, version: Version) => ({
   commit: version.commit,
   tag: `v${version.number}`,
   author: version.author,
+  pushedBy: version.pushedBy,
   message: version.message,
   description: version.description,
   tags: version.tags,

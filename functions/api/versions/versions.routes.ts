@@ -25,6 +25,21 @@ export const Sha256 = z
     example: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
   });
 
+const Lineage = z
+  .strictObject({
+    runName: z.string().optional(),
+    experiment: z.string().optional(),
+    params: z.record(z.string(), z.string()).optional(),
+    metrics: z.record(z.string(), z.union([z.number(), z.string()])).optional(),
+    omitted: z
+      .int()
+      .optional()
+      .meta({ description: 'Parameters and metrics that only the run has, for their size.' }),
+    environment: z.array(z.string()).optional(),
+    inputExample: z.string().optional(),
+  })
+  .meta({ id: 'Lineage', description: 'What was known of its run when the version was made.' });
+
 const sourceText = z.string().min(1).max(1000);
 
 /** What a person says about a version when making it. */
@@ -74,6 +89,10 @@ export const Version = z
     commit: z.string().optional().meta({ description: 'Git commit id, from READY on.' }),
     tag: z.string().meta({ description: 'The Git tag.' }),
     author: z.string(),
+    pushedBy: z
+      .string()
+      .optional()
+      .meta({ description: 'The principal that pushed the commit, which names its author itself.' }),
     message: z.string(),
     description: z.string(),
     tags: z.record(z.string(), z.string()),
@@ -91,6 +110,10 @@ export const Version = z
       run: z.string().optional(),
       dataset: z.string().optional(),
       codeCommit: z.string().optional(),
+      uri: z.string().optional().meta({ description: 'What an MLflow client named as the source.' }),
+      runLink: z.string().optional(),
+      loggedModel: z.string().optional().meta({ description: 'MLflow’s logged model.' }),
+      lineage: Lineage.optional(),
     }),
     approval: Approval,
     failure: z.string().optional().meta({ description: 'Why it FAILED.' }),
@@ -201,6 +224,25 @@ export const updateVersion = {
   ifMatch: true,
   answers: { 200: { description: 'The version as it is now.', schema: Version, headers: ETAG } },
   errors: ['MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'PRECONDITION_FAILED'],
+} satisfies Contract;
+
+export const revertVersion = {
+  method: 'post',
+  path: `${API}/workspaces/{workspace}/models/{model}/versions/{version}/revert`,
+  operationId: 'revertVersion',
+  tag: 'versions',
+  summary: 'Make the next version with the bytes of this one',
+  description: 'History goes on: nothing is rewritten, and no byte is sent or copied.',
+  params: VersionParams,
+  body: z
+    .strictObject({ message: Message.optional() })
+    .meta({ id: 'Revert', example: { message: 'Back to what worked' } }),
+  bodyOptional: true,
+  idempotency: 'stored',
+  answers: {
+    201: { description: 'The version.', schema: Version, headers: { ...ETAG, Location: 'Where it is.' } },
+  },
+  errors: ['MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'VERSION_NOT_READY', 'VERSION_WITHOUT_BYTES'],
 } satisfies Contract;
 
 export const deleteVersion = {

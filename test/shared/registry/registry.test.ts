@@ -189,7 +189,13 @@ describe('versions', () => {
       { ...ref('digits'), number: 1 },
       { description: 'good', tags: { k: 'v' } },
     );
-    expect(changed).toEqual({ ...made, description: 'good', tags: { k: 'v' }, rev: 2 });
+    expect(changed).toEqual({
+      ...made,
+      description: 'good',
+      tags: { k: 'v' },
+      rev: 2,
+      updatedAt: ports.clock.now(),
+    });
   });
 
   test('a deleted version leaves its number taken; its bytes go unless another version has them', async () => {

@@ -1,14 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { cleanUp } from '../../../functions/reconcile/housekeeping.ts';
 import type { Key } from '../../../shared/ports/table.ts';
 import { completeUpload, requestCompletion, verifyUpload } from '../../../shared/registry/complete-upload.ts';
 import { abortUpload, expireUploads } from '../../../shared/registry/end-upload.ts';
-import { createModel } from '../../../shared/registry/model.ts';
+import { createModel, listModels } from '../../../shared/registry/model.ts';
 import { reclaim } from '../../../shared/registry/reclaim.ts';
 import { registerArrival } from '../../../shared/registry/register-arrival.ts';
 import { createUpload, getUpload, signParts } from '../../../shared/registry/upload.ts';
 import { getVersion, listFiles, listVersions } from '../../../shared/registry/version.ts';
-import { blobKey, modelPrefix, stagingPrefix } from '../../../shared/storage/prefix.ts';
+import { arrivalStagingKey, blobKey, modelPrefix, stagingPrefix } from '../../../shared/storage/prefix.ts';
 import { digest } from '../../../shared/storage/verify.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../../support/local-ports.ts';
 
@@ -291,6 +292,17 @@ describe('an arrival', () => {
       ],
     };
     await expect(registerArrival(ports, ada, bad)).rejects.toMatchObject({ code: 'MODEL_FILE_INVALID' });
+    // Nor a model, nor anything in the store.
+    expect((await listModels(ports, ada, { workspace: 'default', limit: 10 })).items).toMatchObject([ref]);
+    expect((await ports.blobs.list('workspaces/')).objects).toEqual([]);
     expect((await registerArrival(ports, ada, arrival('good'))).number).toBe(1);
+  });
+
+  test('that broke off and never came again leaves bytes for a day', async () => {
+    await ports.blobs.put(arrivalStagingKey('default', 'lost', 0), Buffer.from('lost'));
+    ports.clock.advance(Date.now() - ports.clock.now());
+    expect(await cleanUp(ports)).toEqual({ bytes: 0 });
+    ports.clock.advance(25 * 3600 * 1000);
+    expect(await cleanUp(ports)).toEqual({ bytes: 4 });
   });
 });

@@ -1,0 +1,50 @@
+import { Transient, withRetries } from '../http.ts';
+import type { MlflowServer } from './server.ts';
+
+export interface Tag {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** What an import works with, and what it has found out so far: ids there → ids here. */
+export interface Import {
+  readonly from: MlflowServer;
+  readonly to: MlflowServer;
+  readonly signal: AbortSignal;
+  readonly experiments: Map<string, string>;
+  readonly runs: Map<string, string>;
+  readonly loggedModels: Map<string, string>;
+  count(what: string, by?: number): void;
+  /** Tells the person what could not be brought over. */
+  problem(sentence: string): void;
+}
+
+export const tagOf = (tags: readonly Tag[] | undefined, key: string): string | undefined =>
+  tags?.find((tag) => tag.key === key)?.value;
+
+/** Copies what is below one artifact URI to another, file by file, without keeping any in memory. */
+export async function copyArtifacts(job: Import, from: string, to: string): Promise<void> {
+  const [source, target] = [pathOf(from), pathOf(to)];
+  if (source === undefined || target === undefined) {
+    job.problem(`The artifacts at ${from} are not served by ${job.from.url.host}: they stay there.`);
+    return;
+  }
+  for await (const { path, size } of job.from.files(source)) {
+    const place = `${target}${path.slice(source.length)}`;
+    await withRetries(job.signal, async () => {
+      const stream = await job.from.download(path);
+      const length = Number(stream.headers['content-length'] ?? size);
+      try {
+        await job.to.upload(place, stream, length);
+      } catch (error) {
+        job.signal.throwIfAborted();
+        throw new Transient(error as Error);
+      }
+    });
+    job.count('files');
+    job.count('bytes', size);
+  }
+}
+
+const pathOf = (uri: string) =>
+  /^mlflow-artifacts:(?:\/\/[^/]*)?\/(.+)$/s.exec(uri)?.[1]?.replace(/\/+$/, '');

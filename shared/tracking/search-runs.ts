@@ -1,0 +1,158 @@
+import type { Caller } from '../access/caller.ts';
+import { authorize } from '../access/grant.ts';
+import type { Ports } from '../ports/ports.ts';
+import { turns } from '../registry/git/turns.ts';
+import { type Clause, type FilterFields, fulfils, parseFilter } from '../search/filter.ts';
+import { offsetOf, offsetPage, tokenOf } from '../search/offset-page.ts';
+import { compareBy, parseOrder } from '../search/order-by.ts';
+import { runsPartition } from './keys.ts';
+import { type RunDetail, readRun } from './run.ts';
+import type { ViewType } from './view-type.ts';
+
+const START = { name: 'startTime', type: 'number' } as const;
+const NAME = { name: 'name', type: 'text' } as const;
+
+const RUN_FIELDS: FilterFields = {
+  attributes: {
+    run_id: { name: 'id', type: 'text', list: true },
+    run_name: NAME,
+    'run name': NAME,
+    'Run name': NAME,
+    'Run Name': NAME,
+    user_id: { name: 'user', type: 'text' },
+    status: { name: 'status', type: 'text' },
+    artifact_uri: { name: 'artifactUri', type: 'text' },
+    start_time: START,
+    created: START,
+    Created: START,
+    end_time: { name: 'endTime', type: 'number' },
+  },
+  entities: {
+    metric: 'metric',
+    metrics: 'metric',
+    param: 'param',
+    params: 'param',
+    parameter: 'param',
+    parameters: 'param',
+    tag: 'tag',
+    tags: 'tag',
+    attribute: 'attribute',
+    attributes: 'attribute',
+    attr: 'attribute',
+    run: 'attribute',
+    dataset: 'dataset',
+    datasets: 'dataset',
+  },
+  nullable: ['param', 'tag'],
+};
+
+export interface RunSearch {
+  readonly workspace: string;
+  readonly experiments: readonly string[];
+  readonly filter: string;
+  readonly view: ViewType;
+  readonly orderBy: readonly string[];
+  readonly limit: number;
+  readonly pageToken?: string | undefined;
+  /** How the protocol names where a run's artifacts are. */
+  readonly artifactUri: (detail: RunDetail) => string;
+}
+
+const READ_AT_ONCE = 100;
+const CONTEXT_TAG = 'mlflow.data.context';
+
+/**
+ * Runs by MLflow's filter grammar, ordered as asked and otherwise by their start, newest first. In that order of one
+ * experiment it stops reading when the page is full; any other order has to read all of the experiments' runs.
+ */
+export async function searchRuns(
+  ports: Ports,
+  caller: Caller,
+  search: RunSearch,
+): Promise<{ items: readonly RunDetail[]; next?: string }> {
+  authorize(caller, 'viewer', { workspace: search.workspace });
+  const clauses = parseFilter(search.filter, RUN_FIELDS);
+  const orders = parseOrder(search.orderBy, RUN_FIELDS);
+  const wanted = (detail: RunDetail) =>
+    (search.view === 'ALL' || (search.view === 'DELETED_ONLY') === (detail.run.lifecycle === 'deleted')) &&
+    clauses.every((clause) => holds(detail, clause, search.artifactUri));
+  const found: RunDetail[] = [];
+  const offset = offsetOf(search.pageToken);
+  const natural = orders.length === 0 && search.experiments.length === 1;
+  for (const experiment of search.experiments) {
+    for await (const detail of runsOf(ports, search.workspace, experiment)) {
+      if (wanted(detail)) found.push(detail);
+      if (natural && found.length > offset + search.limit) break;
+    }
+  }
+  if (natural) {
+    const items = found.slice(offset, offset + search.limit);
+    return found.length > offset + search.limit ? { items, next: tokenOf(offset + search.limit) } : { items };
+  }
+  const byStart = { entity: 'attribute', key: 'startTime', ascending: false } as const;
+  const byId = { entity: 'attribute', key: 'id', ascending: true } as const;
+  found.sort((a, b) => {
+    for (const { entity, key, ascending } of [...orders, byStart, byId]) {
+      const value = (detail: RunDetail) => lookup(detail, { entity, key }, search.artifactUri);
+      const difference = compareBy(value(a), value(b), ascending);
+      if (difference !== 0) return difference;
+    }
+    return 0;
+  });
+  return offsetPage(found, search.pageToken, search.limit);
+}
+
+/** The runs of an experiment, newest start first. */
+export async function* runsOf(
+  ports: Ports,
+  workspace: string,
+  experiment: string,
+): AsyncGenerator<RunDetail> {
+  const turn = turns();
+  const pk = runsPartition(workspace, experiment);
+  for (let after: string | undefined; ; ) {
+    const page = await ports.table.query({
+      pk,
+      reverse: true,
+      limit: READ_AT_ONCE,
+      ...(after === undefined ? {} : { after }),
+    });
+    const details = await Promise.all(
+      page.items.map(({ sk }) => readRun(ports.table, sk.slice(sk.indexOf('#') + 1))),
+    );
+    for (const detail of details) {
+      await turn();
+      if (detail) yield detail;
+    }
+    after = page.items.at(-1)?.sk;
+    if (!page.more) return;
+  }
+}
+
+function holds(detail: RunDetail, clause: Clause, artifactUri: RunSearch['artifactUri']): boolean {
+  if (clause.entity !== 'dataset') return fulfils(clause, (asked) => lookup(detail, asked, artifactUri));
+  return detail.datasets.some(({ dataset, tags }) =>
+    fulfils(clause, ({ key }) => {
+      if (key === 'context') return tags.find((tag) => tag.key === CONTEXT_TAG)?.value;
+      return key === 'name' ? dataset.name : key === 'digest' ? dataset.digest : undefined;
+    }),
+  );
+}
+
+function lookup(
+  detail: RunDetail,
+  { entity, key }: Pick<Clause, 'entity' | 'key'>,
+  artifactUri: RunSearch['artifactUri'],
+): string | number | undefined {
+  switch (entity) {
+    case 'metric':
+      return detail.metrics.get(key)?.value;
+    case 'param':
+      return detail.params.get(key);
+    case 'tag':
+      return detail.tags.get(key);
+    default:
+      if (key === 'artifactUri') return artifactUri(detail);
+      return detail.run[key as 'id' | 'name' | 'user' | 'status' | 'startTime' | 'endTime'];
+  }
+}

@@ -1,0 +1,2 @@
+/** Which of what can be deleted and restored is wanted. */
+export type ViewType = 'ACTIVE_ONLY' | 'DELETED_ONLY' | 'ALL';
