@@ -2,12 +2,12 @@ import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import { CairnError } from '../errors.ts';
 import type { Ports } from '../ports/ports.ts';
-import { turns } from '../registry/git/turns.ts';
 import { type Clause, type FilterFields, fulfils, parseFilter } from '../search/filter.ts';
 import { offsetPage } from '../search/offset-page.ts';
 import { compareBy } from '../search/order-by.ts';
 import { loggedModelsPartition } from './keys.ts';
 import { type LoggedModelDetail, type ModelMetric, readLoggedModel } from './logged-model.ts';
+import { newestFirst } from './newest-first.ts';
 
 const CREATED = { name: 'createdAt', type: 'number' } as const;
 const UPDATED = { name: 'updatedAt', type: 'number' } as const;
@@ -51,8 +51,6 @@ export interface LoggedModelOrder {
   readonly ascending: boolean;
   readonly dataset?: DatasetFilter | undefined;
 }
-
-const READ_AT_ONCE = 100;
 
 /** Logged models by MLflow's filter grammar, ordered as asked and otherwise by creation, newest first. */
 export async function searchLoggedModels(
@@ -98,30 +96,13 @@ export async function searchLoggedModels(
   return offsetPage(found, search.pageToken, search.limit);
 }
 
-async function* loggedModelsOf(
+function loggedModelsOf(
   ports: Ports,
   workspace: string,
   experiment: string,
 ): AsyncGenerator<LoggedModelDetail> {
-  const turn = turns();
   const pk = loggedModelsPartition(workspace, experiment);
-  for (let after: string | undefined; ; ) {
-    const page = await ports.table.query({
-      pk,
-      reverse: true,
-      limit: READ_AT_ONCE,
-      ...(after === undefined ? {} : { after }),
-    });
-    const details = await Promise.all(
-      page.items.map(({ sk }) => readLoggedModel(ports.table, sk.slice(sk.indexOf('#') + 1))),
-    );
-    for (const detail of details) {
-      await turn();
-      if (detail) yield detail;
-    }
-    after = page.items.at(-1)?.sk;
-    if (!page.more) return;
-  }
+  return newestFirst(ports, pk, (id) => readLoggedModel(ports.table, id));
 }
 
 const isOn = ({ dataset }: ModelMetric, wanted: DatasetFilter) =>

@@ -1,11 +1,11 @@
 import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import type { Ports } from '../ports/ports.ts';
-import { turns } from '../registry/git/turns.ts';
 import { type Clause, type FilterFields, fulfils, parseFilter } from '../search/filter.ts';
 import { offsetOf, offsetPage, tokenOf } from '../search/offset-page.ts';
 import { compareBy, parseOrder } from '../search/order-by.ts';
 import { runsPartition } from './keys.ts';
+import { newestFirst } from './newest-first.ts';
 import { type RunDetail, readRun } from './run.ts';
 import type { ViewType } from './view-type.ts';
 
@@ -58,7 +58,6 @@ export interface RunSearch {
   readonly artifactUri: (detail: RunDetail) => string;
 }
 
-const READ_AT_ONCE = 100;
 const CONTEXT_TAG = 'mlflow.data.context';
 
 /**
@@ -103,30 +102,8 @@ export async function searchRuns(
 }
 
 /** The runs of an experiment, newest start first. */
-export async function* runsOf(
-  ports: Ports,
-  workspace: string,
-  experiment: string,
-): AsyncGenerator<RunDetail> {
-  const turn = turns();
-  const pk = runsPartition(workspace, experiment);
-  for (let after: string | undefined; ; ) {
-    const page = await ports.table.query({
-      pk,
-      reverse: true,
-      limit: READ_AT_ONCE,
-      ...(after === undefined ? {} : { after }),
-    });
-    const details = await Promise.all(
-      page.items.map(({ sk }) => readRun(ports.table, sk.slice(sk.indexOf('#') + 1))),
-    );
-    for (const detail of details) {
-      await turn();
-      if (detail) yield detail;
-    }
-    after = page.items.at(-1)?.sk;
-    if (!page.more) return;
-  }
+export function runsOf(ports: Ports, workspace: string, experiment: string): AsyncGenerator<RunDetail> {
+  return newestFirst(ports, runsPartition(workspace, experiment), (id) => readRun(ports.table, id));
 }
 
 function holds(detail: RunDetail, clause: Clause, artifactUri: RunSearch['artifactUri']): boolean {
