@@ -1,11 +1,17 @@
 import type { Command } from 'commander';
 import type { Whoami } from '../api.ts';
 import { CliError, EXIT, usageError } from '../cli-error.ts';
-import { makeClient } from '../client.ts';
+import { type Client, makeClient } from '../client.ts';
 import { type GlobalOptions, run } from '../context.ts';
+import { signIn } from '../device-login.ts';
 import { readSecret } from '../prompt.ts';
-import { checkToken, configFile, parseUrl, readLogin, writeLogin } from '../settings.ts';
-import { grantText } from './token.ts';
+import { checkToken, configFile, isLoopback, parseUrl, readLogin, writeLogin } from '../settings.ts';
+import { whoText } from './whoami.ts';
+
+interface LoginOptions {
+  readonly token?: string;
+  readonly oidc?: boolean;
+}
 
 export function login(program: Command): void {
   program
@@ -16,39 +22,32 @@ export function login(program: Command): void {
       '--token <-|token>',
       '"-" reads the token from stdin; a token here can be seen by other processes',
     )
+    .option('--oidc', 'sign in at the OpenID Connect issuer that the server trusts')
     .addHelpText(
       'after',
       `
-The token is asked for without echo, or read from stdin. It is stored in
+The token, Cairn's own or one of the issuer that the server trusts, is asked
+for without echo, or read from stdin. It is stored in
 ${configFile(process.env)}, which only you can read.
 
 Examples:
   cairn login
   cairn login https://cairn.example.com
+  cairn login https://cairn.example.com --oidc
   cat token.txt | cairn login https://cairn.example.com --token -`,
     )
     .action(
       run(
-        async (
-          { settings, output, signal, version },
-          address: string | undefined,
-          options: { token?: string },
-        ) => {
+        async ({ settings, output, signal, version }, address: string | undefined, options: LoginOptions) => {
           const url = address === undefined ? settings.url : parseUrl(address, 'argument');
-          const given =
-            options.token === undefined || options.token === '-'
-              ? await readSecret(`Token for ${url.href}: `)
-              : options.token;
-          if (given === '')
-            throw usageError(
-              'No token was given.',
-              'An admin makes one: `cairn token create <principal> --role viewer`.',
-            );
-          const token = checkToken(given, 'input');
           if (url.protocol === 'http:' && !isLoopback(url)) {
             output.note(`Warning: ${url.href} is not https, so the token travels in the clear.`);
           }
-          const who = await makeClient({ url, token, version, signal }).get<Whoami>('/api/v1/whoami');
+          const clientWith = (token?: string) => makeClient({ url, token, version, signal });
+          const tokens = options.oidc
+            ? await signIn(clientWith(), (line) => void process.stderr.write(`${line}\n`), signal)
+            : [await givenToken(url, options)];
+          const { token, who } = await firstGood(tokens, clientWith);
           const before = await readLogin(process.env);
           await writeLogin(process.env, {
             format: 1,
@@ -57,7 +56,7 @@ Examples:
           });
           output.result({ url: url.href, ...who }, () =>
             [
-              `Logged in to ${url.href} as ${who.principal} (${who.grants.map(grantText).join('; ')}).`,
+              `Logged in to ${url.href} as ${whoText(who)}.`,
               'Next: `cairn models`, or `cairn push <path> <model>`.',
             ].join('\n'),
           );
@@ -66,8 +65,31 @@ Examples:
     );
 }
 
-const isLoopback = ({ hostname }: URL) =>
-  hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+async function givenToken(url: URL, { token }: LoginOptions): Promise<string> {
+  const given = token === undefined || token === '-' ? await readSecret(`Token for ${url.href}: `) : token;
+  if (given === '')
+    throw usageError(
+      'No token was given.',
+      'An admin makes one: `cairn token create <principal> --role viewer`.',
+    );
+  return checkToken(given, 'input');
+}
+
+/** The first of the tokens that the server takes: an issuer's access token may be for somebody else. */
+async function firstGood(
+  [token, ...others]: readonly string[],
+  clientWith: (token: string) => Client,
+): Promise<{ token: string; who: Whoami }> {
+  if (token === undefined)
+    throw new CliError({ code: 'SIGN_IN_FAILED', detail: 'The issuer gave no token that Cairn can check.' });
+  try {
+    return { token, who: await clientWith(token).get<Whoami>('/api/v1/whoami') };
+  } catch (error) {
+    const refused = error instanceof CliError && error.problem.code === 'UNAUTHENTICATED';
+    if (!refused || others.length === 0) throw error;
+    return firstGood(others, clientWith);
+  }
+}
 
 export function logout(program: Command): void {
   program

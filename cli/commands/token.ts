@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Grant } from '../../shared/access/grant.ts';
+import { readGrant } from '../../shared/access/grant-text.ts';
 import { ROLES } from '../../shared/access/role.ts';
 import type { Token } from '../api.ts';
 import { usageError } from '../cli-error.ts';
@@ -76,14 +77,10 @@ function grantsOf({ role, models, allWorkspaces, grant = [] }: CreateOptions, wo
 
 /** `role@workspace/pattern`, `role@workspace`. */
 export function parseGrant(text: string): Grant {
-  const [, role, workspace, models = '*'] = /^([a-z]+)@([^/]+)(?:\/(.+))?$/.exec(text) ?? [];
-  const known = ROLES.find((one) => one === role);
-  if (known && workspace) return { role: known, workspace, models };
-  if (role && workspace) throw usageError(`There is no role "${role}".`, `The roles: ${ROLES.join(', ')}.`);
-  throw usageError(
-    `"${text}" is not a grant.`,
-    'Write role@workspace/pattern, for example "viewer@default/*".',
-  );
+  const grant = readGrant(text);
+  if (typeof grant !== 'string') return grant;
+  const example = 'Write role@workspace/pattern, for example "viewer@default/*"';
+  throw usageError(grant, `${example}, with one of the roles ${ROLES.join(', ')}.`);
 }
 
 const UNITS = { h: 3600_000, d: 24 * 3600_000, w: 7 * 24 * 3600_000 };

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { authorize } from '../../shared/access/grant.ts';
+import type { TrustedIssuer } from '../../shared/access/issuer.ts';
 import { presentedToken } from '../../shared/access/presented-token.ts';
 import { authenticate } from '../../shared/access/token.ts';
 import { CairnError } from '../../shared/errors.ts';
@@ -26,8 +27,12 @@ interface Decision {
 export function authoriser({
   table,
   clock,
+  issuer,
   logger,
-}: Pick<Ports, 'table' | 'clock'> & { readonly logger: Pick<Logger, 'info'> }) {
+}: Pick<Ports, 'table' | 'clock'> & {
+  readonly issuer?: TrustedIssuer | undefined;
+  readonly logger: Pick<Logger, 'info'>;
+}) {
   return async (event: unknown, { awsRequestId }: Pick<Invocation, 'awsRequestId'>): Promise<Decision> => {
     const { methodArn, headers, pathParameters, requestContext } = AuthorizerEvent.parse(event);
     const { workspace, name } = pathParameters;
@@ -47,28 +52,25 @@ export function authoriser({
         context,
       };
     };
+    let principal = UNNAMED;
     try {
-      const caller = await authenticate(
-        { table, clock },
-        presentedToken(authorizationOf(headers)),
-        requestId,
-      );
-      try {
-        authorize(caller, 'viewer', { workspace, name });
-        return decide(caller.principal, 'Allow', { tokenId: caller.tokenId ?? '' });
-      } catch (error) {
-        if (error instanceof CairnError && error.code === 'PERMISSION_DENIED') {
-          return decide(caller.principal, 'Deny');
-        }
-        throw error;
-      }
+      const token = presentedToken(authorizationOf(headers));
+      const caller = await authenticate({ table, clock }, token, requestId, issuer);
+      ({ principal } = caller);
+      authorize(caller, 'viewer', { workspace, name });
+      return decide(principal, 'Allow', { tokenId: caller.tokenId ?? '' });
     } catch (error) {
-      if (!(error instanceof CairnError && error.code === 'UNAUTHENTICATED')) throw error;
+      if (!(error instanceof CairnError)) throw error;
+      if (error.code === 'PERMISSION_DENIED') return decide(principal, 'Deny');
+      if (error.code !== 'UNAUTHENTICATED') throw error;
       logger.info({ requestId, workspace, endpoint: name, detail: error.detail }, 'refused');
       throw new Error(UNAUTHORIZED);
     }
   };
 }
+
+/** The gateway wants a name also of someone whom the issuer vouches for and no rule gives a role. */
+const UNNAMED = 'unnamed';
 
 /** By this message the gateway answers 401. */
 const UNAUTHORIZED = 'Unauthorized';

@@ -15,6 +15,9 @@ export function banner(settings: Settings, cairn: RunningCairn): string {
     cairn.adminToken === undefined
       ? '  Admin token     as given before (CAIRN_ADMIN_TOKEN sets another)'
       : `  Admin token     ${cairn.adminToken}\n                  It is shown this once: keep it.`,
+    ...(settings.issuer
+      ? [`  Trusted issuer  ${settings.issuer.issuer} (audience ${settings.issuer.audience})`]
+      : []),
     '',
     '  Try next, in another terminal:',
     `    ${login}npx cairn login ${cairn.url}${cairn.adminToken === undefined ? '' : ' --token -'}`,

@@ -38,7 +38,7 @@ export function authorize(caller: Caller, needed: Role, scope: Scope): void {
 }
 
 /** Glob match in linear time: `*` is any run of characters, everything else is itself. */
-function matches(pattern: string, name: string): boolean {
+export function matches(pattern: string, name: string): boolean {
   const [first = '', ...rest] = pattern.split('*');
   if (rest.length === 0) return pattern === name;
   if (!name.startsWith(first)) return false;

@@ -7,6 +7,8 @@ import type { Ports } from '../ports/ports.ts';
 import type { Item, Key, Table } from '../ports/table.ts';
 import { type Caller, systemCaller } from './caller.ts';
 import { allows, authorize, type Grant, type Scope } from './grant.ts';
+import { authenticateByIssuer, isJwt, type TrustedIssuer } from './issuer.ts';
+import { OIDC, SYSTEM } from './principal.ts';
 
 /** A token's record; only the hash of its secret is kept. */
 export interface Token {
@@ -42,9 +44,6 @@ const idOf = (token: string) => FORM.exec(token)?.[1] ?? CHOSEN_ID;
 
 /** Shortest token that automation may choose. */
 export const CHOSEN_TOKEN_MIN = 16;
-
-/** Cairn's own controllers act under such names; nobody else may. */
-const SYSTEM = 'system:';
 
 /**
  * Makes a token. A caller gives grants it has itself, so only an admin of all it grants can; and a principal that holds
@@ -93,9 +92,22 @@ export const seesToken = (caller: Caller, token: Pick<Token, 'principal' | 'gran
 export const seesEvent = (caller: Caller, chain: string, after: unknown): boolean =>
   !chain.startsWith(tokenChain('')) || seesToken(caller, after as TokenInfo);
 
+/** Whether a reader of the name may take it for one that begins so. */
+const looksLike = (principal: string, beginning: string): boolean =>
+  principal
+    .normalize('NFKC')
+    .replace(/\p{Cf}/gu, '')
+    .trimStart()
+    .toLowerCase()
+    .startsWith(beginning);
+
 async function requireName(table: Table, caller: Caller, principal: string): Promise<void> {
-  if (principal.startsWith(SYSTEM))
+  if (looksLike(principal, SYSTEM))
     throw new CairnError('INVALID_ARGUMENT', `principal must not begin with "${SYSTEM}".`, 'principal');
+  if (looksLike(principal, OIDC) && principal !== caller.principal) {
+    const detail = `principal must not begin with "${OIDC}": only whoever it is makes tokens for such a name.`;
+    throw new CairnError('INVALID_ARGUMENT', detail, 'principal');
+  }
   if (principal === caller.principal || allows(caller, 'admin', { workspace: '*' })) return;
   for await (const { body } of itemsOf(table, TOKENS)) {
     const token = body as Token;
@@ -148,12 +160,17 @@ export async function ensureFirstToken(ports: Ports, chosen: () => Promise<strin
   if (items.length === 0) await ensureAdminToken(ports, await chosen());
 }
 
-/** Who sent this token. One read. @throws CairnError `UNAUTHENTICATED`, the same for every cause but expiry and revocation */
+/**
+ * Who sent this token: one of Cairn's, which is one read, or a JWT of the trusted issuer, which is none.
+ * @throws CairnError `UNAUTHENTICATED`, the same for every cause but expiry and revocation; {@link authenticateByIssuer}
+ */
 export async function authenticate(
   ports: Pick<Ports, 'table' | 'clock'>,
   token: string,
   requestId: string,
+  issuer?: TrustedIssuer,
 ): Promise<Caller> {
+  if (issuer && isJwt(token)) return authenticateByIssuer(issuer, token, requestId);
   const record = (await ports.table.get(tokenKey(idOf(token))))?.body as Token | undefined;
   if (!record || !sameHash(record.hash, hashOf(token)))
     throw new CairnError('UNAUTHENTICATED', 'The token is not known.');
@@ -161,7 +178,8 @@ export async function authenticate(
   if (record.expiresAt !== undefined && record.expiresAt <= ports.clock.now()) {
     throw new CairnError('UNAUTHENTICATED', 'The token has expired.');
   }
-  return { principal: record.principal, tokenId: record.id, grants: record.grants, requestId };
+  const { principal, id, grants, expiresAt } = record;
+  return { principal, tokenId: id, grants, requestId, ...(expiresAt === undefined ? {} : { expiresAt }) };
 }
 
 function sameHash(a: string, b: string): boolean {

@@ -31,6 +31,23 @@ export function registerSystem(register: Register, deps: ApiDeps, document: () =
 
   register(routes.version, () => ok({ name: 'cairn', version: deps.version, api: 'v1' }));
 
+  register(routes.resourceMetadata, (_, { origin }) => {
+    if (!deps.issuer)
+      throw new CairnError(
+        'NOT_FOUND',
+        'No OpenID Connect issuer is trusted here, only tokens of Cairn’s own.',
+      );
+    const resource = deps.publicUrl ?? origin;
+    return ok({
+      resource,
+      authorization_servers: [deps.issuer.trust.issuer],
+      bearer_methods_supported: ['header'],
+      resource_name: 'Cairn',
+      resource_documentation: `${resource}/docs`,
+      cairn_login: deps.issuer.trust.login,
+    });
+  });
+
   register(routes.metrics, async (_, { caller }) => {
     authorize(caller, 'viewer', { workspace: '*' });
     if (!deps.metrics) throw new CairnError('NOT_SUPPORTED', 'This installation has its metrics elsewhere.');

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { Contract } from '../contract.ts';
+import { RESOURCE_METADATA } from '../middleware/resource-metadata.ts';
 
 const State = z.strictObject({ status: z.literal('ok') });
 
@@ -39,6 +40,33 @@ export const version = {
       schema: z.strictObject({ name: z.literal('cairn'), version: z.string(), api: z.literal('v1') }),
     },
   },
+} satisfies Contract;
+
+export const resourceMetadata = {
+  method: 'get',
+  path: RESOURCE_METADATA,
+  operationId: 'resourceMetadata',
+  tag: 'system',
+  summary: 'Get whose tokens are taken beside Cairn’s own',
+  description: 'OAuth 2.0 Protected Resource Metadata (RFC 9728), where an OpenID Connect issuer is trusted.',
+  open: true,
+  answers: {
+    200: {
+      description: 'The issuer.',
+      schema: z.strictObject({
+        resource: z.string(),
+        authorization_servers: z.array(z.string()),
+        bearer_methods_supported: z.array(z.literal('header')),
+        resource_name: z.string(),
+        resource_documentation: z.string(),
+        cairn_login: z
+          .record(z.string(), z.string())
+          .optional()
+          .meta({ description: 'What `cairn login --oidc` tells the issuer of itself.' }),
+      }),
+    },
+  },
+  errors: ['NOT_FOUND'],
 } satisfies Contract;
 
 export const metrics = {

@@ -29,8 +29,8 @@ export function registerTokens(register: Register, { ports }: ApiDeps): void {
   });
 
   register(routes.whoami, (_, { caller }) => {
-    const { principal, tokenId, grants } = caller;
-    return ok({ principal, tokenId, grants });
+    const { principal, tokenId, issuer, expiresAt, grants } = caller;
+    return ok({ principal, tokenId, issuer, expiresAt: timeOf(expiresAt), grants });
   });
 }
 
@@ -41,6 +41,8 @@ const tokenJson = (info: TokenInfo) => ({
   grants: info.grants,
   createdAt: rfc3339(info.createdAt),
   createdBy: info.createdBy,
-  expiresAt: info.expiresAt === undefined ? undefined : rfc3339(info.expiresAt),
-  revokedAt: info.revokedAt === undefined ? undefined : rfc3339(info.revokedAt),
+  expiresAt: timeOf(info.expiresAt),
+  revokedAt: timeOf(info.revokedAt),
 });
+
+const timeOf = (ms: number | undefined) => (ms === undefined ? undefined : rfc3339(ms));

@@ -1,22 +1,10 @@
 import { z } from '@hono/zod-openapi';
 import { Grant } from '../../../shared/access/grant.ts';
+import { Principal } from '../../../shared/access/principal.ts';
 import { API, type Contract } from '../contract.ts';
 import { Reason } from '../models/models.routes.ts';
 import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what a principal must not have
-const CONTROL = /[\u0000-\u001f\u007f]/;
-
-const Principal = z
-  .string()
-  .min(1)
-  .max(255)
-  .refine((name) => name.trim() !== '' && !CONTROL.test(name), 'must not be blank or have control characters')
-  .refine(
-    (name) => !name.startsWith('system:'),
-    'must not begin with "system:", which stands for Cairn itself',
-  );
 
 const Grants = z.array(Grant).meta({
   description:
@@ -112,7 +100,16 @@ export const whoami = {
     200: {
       description: 'The caller.',
       schema: z
-        .strictObject({ principal: z.string(), tokenId: z.string().optional(), grants: Grants })
+        .strictObject({
+          principal: z.string(),
+          tokenId: z.string().optional().meta({ description: 'Of a token of Cairn’s.' }),
+          issuer: z
+            .string()
+            .optional()
+            .meta({ description: 'Who signed the token, where it is not Cairn’s.' }),
+          expiresAt: Time.optional(),
+          grants: Grants,
+        })
         .meta({ id: 'Caller' }),
     },
   },

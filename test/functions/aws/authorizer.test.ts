@@ -1,7 +1,10 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { authoriser } from '../../../functions/aws/authorizer.ts';
 import type { Grant } from '../../../shared/access/grant.ts';
+import { IssuerTrust, type TrustedIssuer } from '../../../shared/access/issuer.ts';
 import { issueToken, revokeToken } from '../../../shared/access/token.ts';
+import { openOidcIssuer } from '../../../shared/adapters/oidc-issuer.ts';
+import { startIssuer, type TestIssuer } from '../../support/issuer.ts';
 import { someone } from '../../support/local-ports.ts';
 import { type FunctionPorts, invocation, openFunctionPorts } from './aws-fixture.ts';
 
@@ -63,6 +66,43 @@ test('who may not is refused, and who is unknown is unauthorised', async () => {
     await expect(ask(headers)).rejects.toThrow(/^Unauthorized$/);
   }
   expect(JSON.stringify(ports.lines)).not.toContain(revoked.token);
+});
+
+describe('with tokens of an issuer', () => {
+  let issuer: TestIssuer;
+  let trusted: TrustedIssuer;
+  beforeEach(async () => {
+    issuer = await startIssuer(ports.clock.now);
+    const roles = [{ claim: 'groups', value: 'callers', grant: 'viewer@default/digits' }];
+    const trust = IssuerTrust.parse({ issuer: issuer.url, audience: 'cairn', roles });
+    const verifier = openOidcIssuer({ trust, clock: ports.clock, onFault: () => {} });
+    trusted = { trust, verifier };
+  });
+  afterEach(() => issuer.stop());
+
+  const askWith = (token: string) =>
+    authoriser({ ...ports, issuer: trusted })(request({ Authorization: `Bearer ${token}` }), invocation());
+
+  test('whoever has a role may call, whoever has none may not, and what is expired is unauthorised', async () => {
+    const token = await issuer.sign({ sub: 'ada', groups: ['callers'] });
+    expect(await askWith(token)).toMatchObject({
+      principalId: 'oidc:ada',
+      policyDocument: { Statement: [{ Effect: 'Allow' }] },
+    });
+    expect(await askWith(await issuer.sign({ sub: 'eve' }))).toMatchObject({
+      principalId: 'unnamed',
+      policyDocument: { Statement: [{ Effect: 'Deny' }] },
+    });
+    ports.clock.advance(2 * 3600_000);
+    await expect(askWith(token)).rejects.toThrow(/^Unauthorized$/);
+    expect(JSON.stringify(ports.lines)).not.toContain(token);
+  });
+
+  test('an issuer that is down is no refusal', async () => {
+    const token = await issuer.sign({ sub: 'ada', groups: ['callers'] });
+    await issuer.stop();
+    await expect(askWith(token)).rejects.toMatchObject({ code: 'ISSUER_UNAVAILABLE' });
+  });
 });
 
 test('a table that does not answer is no refusal', async () => {

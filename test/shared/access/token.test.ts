@@ -27,6 +27,7 @@ test('a token says who sent it, until it is revoked or expires', async () => {
   expect(await authenticate(ports, token, 'r1')).toEqual({
     principal: 'vi',
     tokenId: info.id,
+    expiresAt: info.expiresAt,
     grants: [viewerGrant],
     requestId: 'r1',
   });
@@ -88,6 +89,17 @@ test('nobody gives more than they have', async () => {
   await expect(give('default')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
   await expect(give('*')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
 });
+
+test.each([' oidc:bob', 'OIDC:bob', 'oidc\uFF1Abob', 'oidc\u200B:bob', '\u2060system:start'])(
+  'the name %j, which reads like one of somebody else’s, is refused',
+  async (principal) => {
+    const grants = [{ role: 'viewer' as const, workspace: 'team', models: '*' }];
+    await expect(issueToken(ports, admin, { principal, description: '', grants })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      field: 'principal',
+    });
+  },
+);
 
 test('an admin of one workspace cannot take the name of someone who may more, and revoke what is theirs', async () => {
   const root = await issueToken(ports, admin, {
