@@ -1,19 +1,27 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { pipeline } from 'node:stream/promises';
 import { linearHistory } from '../tools/git-history.ts';
 import { startHttpBackend } from '../tools/git-http-backend.ts';
 import { type Bench, type BenchServer, startServer, TOKEN } from './context.ts';
+import { pushOneByOne } from './many-pushes.ts';
 import { fillRepository } from './many-versions.ts';
 import { type Measurement, medianOf, ratioOf, repeat, seconds } from './measurement.ts';
+import { startNginx } from './nginx.ts';
 
 const ROUNDS = 5;
 const COMMITS = 10_000;
 const TAGS = 5000;
-const LFS_BYTES = 256 * 1024 * 1024;
+const LFS_BYTES = 1024 * 1024 * 1024;
+const LFS_OBJECTS = 1000;
+const LFS_OBJECT_BYTES = 10_000;
 
 interface Work {
   readonly dir: string;
@@ -40,6 +48,7 @@ export async function git({ dir }: Bench): Promise<Measurement[]> {
     return [
       await clone(work),
       await cloneOfSteps(work),
+      await cloneOfPushes(work),
       await fetchOne(work),
       await lsRemote(work),
       ...(await lfs(work)),
@@ -106,6 +115,30 @@ const clone = async (work: Work) =>
 const cloneOfSteps = async (work: Work) =>
   compared(`clone ${COMMITS} versions made one by one`, await pairs(work, cloneInto(work), 'steps'), 2);
 
+/** A branch that was pushed commit by commit, beside the same one pushed at once; both as they stand after the last push. */
+async function cloneOfPushes(work: Work): Promise<Measurement> {
+  const { git, server, url } = work;
+  for (const name of ['pushes', 'push']) await server.api('POST', '/workspaces/default/models', { name });
+  await pushOneByOne(server, 'pushes', COMMITS);
+  await git('.', 'clone', '-q', '--bare', '-b', 'work', url('pushes'), 'pushes.git');
+  await git('pushes.git', 'fsck', '--strict');
+  await git('pushes.git', 'push', '-q', url('push'), 'work');
+  const into = cloneInto(work);
+  const rounds = await repeat(2 * ROUNDS, async (round) => ({
+    once: await seconds(() => into(round, url('push'))),
+    many: await seconds(() => into(round, url('pushes'))),
+  }));
+  const ratio = ratioOf(rounds, 'many', 'once');
+  return {
+    what: `clone ${COMMITS} commits of ${COMMITS} pushes`,
+    client: 'git',
+    value: ratio,
+    figure: `${(medianOf(rounds, 'many') * 1000).toFixed(0)} ms, pushed at once ${(medianOf(rounds, 'once') * 1000).toFixed(0)} ms: ${ratio.toFixed(2)} ×`,
+    bar: '≤ 1.1 ×',
+    reached: ratio <= 1.1,
+  };
+}
+
 async function fetchOne(work: Work): Promise<Measurement> {
   const { git, url, backend } = work;
   for (const [name, from] of [
@@ -167,81 +200,120 @@ async function fillTags({ server }: Work): Promise<void> {
   for (let n = 0; n < TAGS; n += 50) await Promise.all(Array.from({ length: 50 }, (_, k) => make(n + k)));
 }
 
-/** Bytes by LFS, held against the same bytes to and from the storage without it. */
+type LfsRound = Record<'up' | 'down' | 'nginxUp' | 'nginxDown', number>;
+
+/** Objects by git-lfs, and by the same git-lfs to and from nginx, which neither hashes nor syncs what it is sent. */
 async function lfs(work: Work): Promise<Measurement[]> {
-  const { dir, git, server, url } = work;
-  await git('.', 'lfs', 'install', '--skip-repo');
-  await server.api('POST', '/workspaces/default/models', { name: 'large' });
-  const bytes = Buffer.alloc(LFS_BYTES);
-  const rounds = await repeat(3, async (round) => {
-    const src = `lfs-${round}`;
-    await mkdir(join(dir, src));
-    await git(src, 'init', '-q', '-b', 'main');
-    await git(src, 'lfs', 'track', '*.bin');
-    for (let at = 0; at < bytes.length; at += 4096) bytes.writeDoubleBE(Math.random(), at);
-    await writeFile(join(dir, src, 'large.bin'), bytes);
-    await git(src, 'add', '-A');
-    await git(src, '-c', 'user.name=a', '-c', 'user.email=a@example.org', 'commit', '-q', '-m', 'large');
-    await git(src, 'remote', 'add', 'origin', url('large'));
-    const up = await seconds(() => git(src, 'lfs', 'push', '--all', 'origin'));
-    await git(src, 'push', '-q', 'origin', `HEAD:refs/heads/r${round}`);
-    await git(
-      '.',
-      'clone',
-      '-q',
-      '--no-checkout',
-      '--single-branch',
-      '-b',
-      `r${round}`,
-      url('large'),
-      `${src}-clone`,
+  await work.git('.', 'lfs', 'install', '--skip-repo');
+  await work.server.api('POST', '/workspaces/default/models', { name: 'large' });
+  const files = join(work.dir, 'lfs-nginx');
+  await mkdir(files);
+  const nginx = await startNginx(files);
+  const peer = await startLfsOver(nginx.url);
+  try {
+    const large = await repeat(3, (round) => lfsRound(work, peer.url, `large-${round}`, 1, LFS_BYTES));
+    const small = await repeat(3, (round) =>
+      lfsRound(work, peer.url, `small-${round}`, LFS_OBJECTS, LFS_OBJECT_BYTES),
     );
-    const down = await seconds(() => git(`${src}-clone`, 'lfs', 'fetch'));
-    for (let at = 0; at < bytes.length; at += 4096) bytes.writeDoubleBE(Math.random(), at);
-    const raw = await putAndGet(work, bytes);
-    for (const folder of [src, `${src}-clone`]) await rm(join(dir, folder), { recursive: true });
-    return { up, down, rawUp: raw.up, rawDown: raw.down };
-  });
-  const rate = (s: number) => `${(LFS_BYTES / 1e6 / s).toFixed(0)} MB/s`;
-  return (['up', 'down'] as const).map((way) => {
-    const raw = way === 'up' ? 'rawUp' : 'rawDown';
-    return {
-      what: `Git LFS ${way}, ${LFS_BYTES / 2 ** 20} MiB`,
-      client: 'git-lfs',
-      value: ratioOf(rounds, way, raw),
-      figure: `${rate(medianOf(rounds, way))}; the storage alone, by its signed URL: ${rate(medianOf(rounds, raw))}`,
-    };
-  });
+    const rate = (s: number) => `${(LFS_BYTES / 1e6 / s).toFixed(0)} MB/s`;
+    const each = (s: number) => `${(LFS_OBJECTS / s).toFixed(0)}/s`;
+    const gib = `${LFS_BYTES / 2 ** 30} GiB`;
+    const many = `${LFS_OBJECTS} objects of ${LFS_OBJECT_BYTES / 1000} KB`;
+    return (['up', 'down'] as const).flatMap((way) => [
+      lfsLine(gib, large, way, rate),
+      lfsLine(many, small, way, each),
+    ]);
+  } finally {
+    await peer.close();
+    await nginx.stop();
+  }
 }
 
-async function putAndGet({ server, url }: Work, bytes: Buffer): Promise<{ up: number; down: number }> {
-  const { createHash } = await import('node:crypto');
-  const oid = createHash('sha256').update(bytes).digest('hex');
-  const lfs = new URL(`${url('large')}/info/lfs`);
-  const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/vnd.git-lfs+json' };
-  const post = async (path: string, body: unknown) => {
-    const answer = await fetch(server.url + lfs.pathname + path, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify(body),
-    });
-    return (await answer.json()) as { objects: { actions: Record<string, { href: string }> }[] };
+function lfsLine(
+  what: string,
+  rounds: readonly LfsRound[],
+  way: 'up' | 'down',
+  show: (seconds: number) => string,
+): Measurement {
+  const nginx = way === 'up' ? 'nginxUp' : 'nginxDown';
+  const ratio = ratioOf(rounds, way, nginx);
+  return {
+    what: `Git LFS ${way}, ${what}`,
+    client: 'git-lfs',
+    value: ratio,
+    figure: `${show(medianOf(rounds, way))}, nginx ${show(medianOf(rounds, nginx))}: ${ratio.toFixed(2)} ×`,
   };
-  const actions = async (operation: string) =>
-    (await post('/objects/batch', { operation, objects: [{ oid, size: bytes.length }] })).objects[0]
-      ?.actions ?? {};
-  const { upload, verify } = await actions('upload');
-  const up = await seconds(() => fetch(upload?.href ?? '', { method: 'PUT', body: new Uint8Array(bytes) }));
-  await fetch(verify?.href ?? '', {
-    method: 'POST',
-    headers,
-    body: JSON.stringify({ oid, size: bytes.length }),
-  });
-  const { download } = await actions('download');
-  const down = await seconds(async () => {
-    for await (const _ of (await fetch(download?.href ?? '')).body ?? []);
-  });
-  return { up, down };
+}
+
+async function lfsRound(
+  { dir, git, url }: Work,
+  peer: string,
+  name: string,
+  count: number,
+  size: number,
+): Promise<LfsRound> {
+  await mkdir(join(dir, name));
+  await git(name, 'init', '-q', '-b', 'main');
+  await git(name, 'lfs', 'track', '*.bin');
+  for (let n = 0; n < count; n++) await writeRandom(join(dir, name, `${n}.bin`), size);
+  await git(name, 'add', '-A');
+  await git(name, '-c', 'user.name=a', '-c', 'user.email=a@example.org', 'commit', '-q', '-m', name);
+  const cloned = `${name}-clone`;
+  const remotes = async (folder: string) => {
+    await git(folder, 'remote', 'add', 'nginx', url('large'));
+    await git(folder, 'config', 'remote.nginx.lfsurl', peer);
+  };
+  await git(name, 'remote', 'add', 'origin', url('large'));
+  await remotes(name);
+  const nginxUp = await seconds(() => git(name, 'lfs', 'push', '--all', 'nginx'));
+  const up = await seconds(() => git(name, 'lfs', 'push', '--all', 'origin'));
+  await git(name, 'push', '-q', '--no-verify', 'origin', `HEAD:refs/heads/${name}`);
+  await git('.', 'clone', '-q', '--no-checkout', '--single-branch', '-b', name, url('large'), cloned);
+  await remotes(cloned);
+  const nginxDown = await seconds(() => git(cloned, 'lfs', 'fetch', 'nginx', `origin/${name}`));
+  await rm(join(dir, cloned, '.git/lfs/objects'), { recursive: true });
+  const down = await seconds(() => git(cloned, 'lfs', 'fetch', 'origin', `origin/${name}`));
+  for (const folder of [name, cloned]) await rm(join(dir, folder), { recursive: true });
+  return { up, down, nginxUp, nginxDown };
+}
+
+async function writeRandom(path: string, size: number): Promise<void> {
+  const block = randomBytes(Math.min(size, 1024 * 1024));
+  const blocks = function* () {
+    for (let left = size, n = 0; left > 0; left -= block.length, n++) {
+      block.writeUInt32BE(n);
+      yield Buffer.from(block.subarray(0, left));
+    }
+  };
+  await pipeline(blocks, createWriteStream(path));
+}
+
+/** The least that git-lfs needs of a server: where nginx keeps each object. */
+async function startLfsOver(storage: string): Promise<{ url: string; close(): Promise<void> }> {
+  const server = createServer(async (request, response) => {
+    const body = Buffer.concat(await Array.fromAsync(request)).toString();
+    if (!request.url?.endsWith('/objects/batch')) {
+      response.writeHead(404).end();
+      return;
+    }
+    const { operation, objects } = JSON.parse(body) as { operation: string; objects: { oid: string }[] };
+    const answer = objects.map((object) => ({
+      ...object,
+      authenticated: true,
+      actions: { [operation]: { href: `${storage}/${object.oid}` } },
+    }));
+    response.setHeader('content-type', 'application/vnd.git-lfs+json');
+    response.end(JSON.stringify({ transfer: 'basic', objects: answer }));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
 }
 
 /** Runs git as if nobody had configured it; a last argument `<file` is its input. */

@@ -30,7 +30,7 @@ interface ValueChange {
 export function diff(program: Command): void {
   program
     .command('diff')
-    .description('show what changed between two versions: files, sizes, signature, tags')
+    .description('show what changed between two versions: files, sizes, signature, metrics, tags')
     .argument('<model@ref>', 'the one before, for example digits@1')
     .argument('<ref>', 'the one after: 2, champion, latest or digits@2')
     .addHelpText(
@@ -48,8 +48,16 @@ export function diff(program: Command): void {
         const signature = valueChanges(tensors(before), tensors(after));
         const tags = valueChanges(before.tags, after.tags);
         const facts = valueChanges(factsOf(before), factsOf(after));
-        output.result({ from: before, to: after, files, signature, tags, facts }, () =>
-          text(before, after, files, [...facts, ...signature, ...tags]),
+        const metrics = valueChanges(metricsOf(before), metricsOf(after));
+        const parameters = valueChanges(parametersOf(before), parametersOf(after));
+        output.result({ from: before, to: after, files, signature, metrics, parameters, tags, facts }, () =>
+          text(before, after, files, [
+            ...facts,
+            ...signature,
+            ...named('metric', metrics),
+            ...named('parameter', parameters),
+            ...named('tag', tags),
+          ]),
         );
       }),
     );
@@ -87,10 +95,20 @@ function valueChanges(before: Values, after: Values): ValueChange[] {
 }
 
 function tensors({ signature }: Version): Values {
-  const named = (kind: string, list: readonly TensorSpec[] = []) =>
+  const specs = (kind: string, list: readonly TensorSpec[] = []) =>
     list.map((tensor) => [`${kind} ${tensor.name}`, `${tensor.datatype} ${shapeText(tensor)}`]);
-  return Object.fromEntries([...named('input', signature?.inputs), ...named('output', signature?.outputs)]);
+  return Object.fromEntries([...specs('input', signature?.inputs), ...specs('output', signature?.outputs)]);
 }
+
+/** What the runs said that the versions come from. */
+const metricsOf = ({ source }: Version): Values =>
+  Object.fromEntries(
+    Object.entries(source.lineage?.metrics ?? {}).map(([name, value]) => [name, String(value)]),
+  );
+const parametersOf = ({ source }: Version): Values => source.lineage?.params ?? {};
+
+const named = (kind: string, changes: readonly ValueChange[]): ValueChange[] =>
+  changes.map((change) => ({ ...change, name: `${kind} ${change.name}` }));
 
 const factsOf = ({ framework, format, entry }: Version): Values => ({ framework, format, entry });
 

@@ -10,11 +10,15 @@ import { PACK_HEADER_LENGTH, type PackedObject } from './git/pack.ts';
 import { streamPack } from './git/send-pack.ts';
 import { turns } from './git/turns.ts';
 import { modelChain, packKey, packsPartition, repositoryKey } from './keys.ts';
-import type { StoredModel } from './model.ts';
 import { storePackIndex } from './pack-file.ts';
 import { listRefs } from './refs.ts';
 import { lastPack, type Repository, readRepository } from './repository.ts';
 import { openObjects } from './repository-objects.ts';
+
+interface Owner {
+  readonly id: string;
+  readonly workspace: string;
+}
 
 /** A repository with fewer new packs is left as it is; one with more never. */
 const PACKS_MIN = 64;
@@ -29,7 +33,7 @@ const TIPS_MAX = 100;
  * @param min new packs from which on it is done; without it, the more the larger the repository
  * @returns whether it was done
  */
-export async function consolidate(ports: Ports, model: StoredModel, min?: number): Promise<boolean> {
+export async function consolidate(ports: Ports, model: Owner, min?: number): Promise<boolean> {
   await removeOld(ports, model);
   const { refs, root } = await listRefs(ports, model);
   const upTo = lastPack(root.body);
@@ -95,7 +99,7 @@ async function tipsOf(database: ObjectDatabase, wants: readonly string[]): Promi
 }
 
 /** Removes what an earlier consolidation took in, and files that no root names any more. */
-async function removeOld(ports: Ports, model: StoredModel): Promise<void> {
+async function removeOld(ports: Ports, model: Owner): Promise<void> {
   const root = (await readRepository(ports.table, model.id)).body;
   const before = ports.clock.now() - READERS_MS;
   const { consolidated } = root;
@@ -127,7 +131,7 @@ async function removeOld(ports: Ports, model: StoredModel): Promise<void> {
 /** A push under way has stored its pack and not yet moved the root. */
 const FILE_GRACE_MS = 24 * 3600 * 1000;
 
-async function packBlobs(ports: Ports, model: StoredModel): Promise<string[]> {
+async function packBlobs(ports: Ports, model: Owner): Promise<string[]> {
   const blobs: string[] = [];
   const { body } = await readRepository(ports.table, model.id);
   for (let number = (body.consolidated?.upTo ?? 0) + 1; number <= lastPack(body); number += 100) {

@@ -1,3 +1,4 @@
+import { uuidv7 } from 'uuidv7';
 import type { Caller } from '../access/caller.ts';
 import { allows, authorize } from '../access/grant.ts';
 import { commit, exclusively } from '../audit/commit.ts';
@@ -12,18 +13,19 @@ import { isAncestor } from './git/commit-walk.ts';
 import { checkModules, checkObject } from './git/fsck.ts';
 import { indexPack, type PackLimits } from './git/index-pack.ts';
 import { malformed } from './git/malformed.ts';
-import { ZERO_OID } from './git/object.ts';
+import { type GitObject, ZERO_OID } from './git/object.ts';
 import { type ObjectDatabase, objectDatabase, peel } from './git/object-database.ts';
 import type { Pack } from './git/pack.ts';
 import { isRefName } from './git/ref-name.ts';
 import { turns } from './git/turns.ts';
 import { modelChain, repositoryKey, versionKey } from './keys.ts';
 import { findModel, type ModelRef, type StoredModel } from './model.ts';
-import { pushedFiles } from './pushed-files.ts';
+import { pushedFiles, type Wait } from './pushed-files.ts';
 import { MAIN, type Ref, readRefs, refTable } from './refs.ts';
 import { lastPack, type Repository, readRepository } from './repository.ts';
-import { openSources } from './repository-objects.ts';
+import { keptAs, openSources } from './repository-objects.ts';
 import { inspectStored } from './stored-files.ts';
+import { mayBeGone, relianceOf, sweepsEnded } from './sweep.ts';
 import { changeOfVersion, fileListName, type Version } from './version.ts';
 
 /** What a push asks of one ref. Zeros stand for "not there". */
@@ -39,6 +41,8 @@ export interface Push {
   readonly atomic: boolean;
   readonly pack?: Uint8Array | undefined;
   readonly limits: PackLimits;
+  /** Waits for LFS objects of `main`'s files that are still being verified. */
+  readonly wait?: Wait | undefined;
 }
 
 export interface PushReport {
@@ -65,6 +69,7 @@ export async function receivePush(
   for (;;) {
     const report = await attempt(ports, caller, ref, model, push);
     if (report !== 'changed') return report;
+    await sweepsEnded(ports, model);
   }
 }
 
@@ -89,7 +94,7 @@ async function attempt(
   let help: string[] = [];
   if (toMain) {
     try {
-      made = await readVersion(ports, model, before, received.database, toMain.new);
+      made = await readVersion(ports, model, before, received.database, toMain.new, push.wait);
     } catch (error) {
       refused = { name: MAIN, problem: sentence(error) };
       help = versionHelp(error);
@@ -97,7 +102,7 @@ async function attempt(
   }
   const { accepted, results } = refused ? refuse(first, refused.name, refused.problem, push.atomic) : first;
   if (accepted.length === 0) return { results, notes: help };
-  return store(ports, caller, ref, model, push, received, refused, made, before.consolidated?.name);
+  return store(ports, caller, ref, model, push, received, refused, made, before);
 }
 
 interface Received {
@@ -110,7 +115,7 @@ interface Received {
 /** Reads and checks the objects of a push. @throws CairnError `INVALID_ARGUMENT` naming what is wrong */
 async function unpack(ports: Ports, model: StoredModel, root: Repository, push: Push): Promise<Received> {
   const sources = await openSources(ports, model, root);
-  const present = objectDatabase(sources);
+  const present = objectDatabase(keptAs(model), sources);
   if (!push.pack) return { pack: undefined, database: present };
   const types = new Map<string, string>();
   const needed = new Map<string, string | undefined>();
@@ -120,6 +125,7 @@ async function unpack(ports: Ports, model: StoredModel, root: Repository, push: 
     present.read,
     (object) => {
       types.set(object.oid, object.type);
+      const collision = present.has(object.oid) ? requireSame(present, object) : undefined;
       for (const { oid, type, modules: isModules } of checkObject(object)) {
         if (isModules) modules.add(oid);
         const other = needed.get(oid);
@@ -127,6 +133,7 @@ async function unpack(ports: Ports, model: StoredModel, root: Repository, push: 
           throw malformed(`${oid} is named as ${other} and as ${type}.`);
         needed.set(oid, type ?? other);
       }
+      return collision;
     },
     push.limits,
   );
@@ -149,9 +156,21 @@ async function unpack(ports: Ports, model: StoredModel, root: Repository, push: 
       return place && pack.bytes.subarray(place.offset, place.offset + place.length);
     },
   };
-  const database = objectDatabase([...sources, own]);
+  // What is only pushed may be refused, and is nobody else's until then.
+  const name = uuidv7();
+  const database = objectDatabase(
+    (oid) => (present.has(oid) ? keptAs(model)(oid) : name + oid),
+    [...sources, own],
+  );
   for (const oid of modules) checkModules(oid, (await database.read(oid))?.content ?? new Uint8Array());
   return { pack: pack.objects.length > 0 ? pack : undefined, tips: tipsOf(types, needed), database };
+}
+
+/** SHA-1 collides: what is stored under an id stays, and other bytes of the same id are refused, as Git does. */
+async function requireSame(present: ObjectDatabase, object: GitObject): Promise<void> {
+  const stored = await present.read(object.oid);
+  if (stored && stored.type === object.type && Buffer.compare(stored.content, object.content) === 0) return;
+  throw malformed(`Another object has the id ${object.oid}: SHA-1 collision.`);
 }
 
 const TIPS_MAX = 100;
@@ -305,12 +324,13 @@ async function readVersion(
   root: Repository,
   database: ObjectDatabase,
   oid: string,
+  wait: Wait | undefined,
 ): Promise<MadeVersion> {
   const commitObject = await database.read(oid);
   const info = await database.commit(oid);
   if (!commitObject || !info) throw malformed(`${oid} is no commit.`);
   const known = await presentFiles(ports, model, root);
-  const { files, left } = await pushedFiles(ports, model, database, info.tree, known);
+  const { files, left } = await pushedFiles(ports, model, database, info.tree, known, wait);
   const inspection = await inspectStored(ports.blobs, model, files);
   const { author, message } = commitWords(commitObject.content);
   const draft = {
@@ -342,12 +362,15 @@ async function store(
   { pack, tips, database }: Received,
   refused: { name: string; problem: string } | undefined,
   made: MadeVersion | undefined,
-  consolidated: string | undefined,
+  before: Repository,
 ): Promise<PushReport | 'changed'> {
   return exclusively(modelChain(model.id), async () => {
     const root = await readRepository(ports.table, model.id);
     // Objects that no ref led to may be gone: what was found whole has to be looked at again.
-    if (root.body.consolidated?.name !== consolidated) return 'changed';
+    if (root.body.consolidated?.name !== before.consolidated?.name) return 'changed';
+    // So may the files' bytes.
+    const digests = made?.files.map(({ sha256 }) => sha256) ?? [];
+    if (await mayBeGone(ports, model, root.body, relianceOf(before), digests)) return 'changed';
     let judgement = await judge(ports, caller, ref, root.body, push, database);
     if (refused) judgement = refuse(judgement, refused.name, refused.problem, push.atomic);
     const { accepted, results } = judgement;
@@ -394,15 +417,13 @@ async function store(
 /** Moves of refs that an audit event lists. */
 const MOVES_TOLD = 100;
 
-async function rootOps(
+async function movedRefs(
   ports: Ports,
-  model: StoredModel,
-  root: Item<Repository>,
+  root: Repository,
   accepted: readonly RefCommand[],
-  { pack, tips, database }: Received,
-  version: Version | undefined,
-): Promise<Op[]> {
-  const refs = new Map(await readRefs(ports, root.body));
+  database: ObjectDatabase,
+): Promise<ReadonlyMap<string, Ref>> {
+  const refs = new Map(await readRefs(ports, root));
   for (const { name, new: oid } of accepted) {
     if (name === MAIN) continue;
     if (oid === ZERO_OID) refs.delete(name);
@@ -411,7 +432,20 @@ async function rootOps(
       refs.set(name, peeled === undefined || peeled === oid ? { name, oid } : { name, oid, peeled });
     }
   }
-  const table = await refTable(ports, model, refs);
+  return refs;
+}
+
+async function rootOps(
+  ports: Ports,
+  model: StoredModel,
+  root: Item<Repository>,
+  accepted: readonly RefCommand[],
+  { pack, tips, database }: Received,
+  version: Version | undefined,
+): Promise<Op[]> {
+  const table = accepted.every(({ name }) => name === MAIN)
+    ? root.body.refs
+    : await refTable(ports, model, await movedRefs(ports, root.body, accepted, database));
   const { refs: _, ...rest } = root.body;
   const number = lastPack(root.body) + 1;
   const body: Repository = {
@@ -458,7 +492,7 @@ function notesOf(
 }
 
 function versionHelp(error: unknown): string[] {
-  if (error instanceof CairnError && error.code === 'FILE_NOT_FOUND')
+  if (error instanceof CairnError && (error.code === 'FILE_NOT_FOUND' || error.code === 'DIGEST_MISMATCH'))
     return ['Send them with: git lfs push --all origin main', 'Then push again.'];
   return [];
 }

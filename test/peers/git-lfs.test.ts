@@ -90,6 +90,40 @@ test('a version made by the API is pulled with its LFS files, and the next one p
   expect(await world.git(dir, 'fsck', '--strict')).toBe('');
 });
 
+test('own lines of .gitattributes stay when a version is made by the API, and what they name goes on to LFS', async () => {
+  const model = await newModel();
+  const dir = await clone(model);
+  const own =
+    '*.raw filter=lfs diff=lfs merge=lfs -text\n*.md filter=lfs diff=lfs merge=lfs -text\n# a remark\n';
+  await write(`${dir}/.gitattributes`, own);
+  await write(`${dir}/a.raw`, randomBytes(5000));
+  await commitAll(dir, 'First');
+  await world.git(dir, 'push', '-q', 'origin', 'HEAD:main');
+  for (const text of ['one', 'two']) {
+    const bytes = randomBytes(6000);
+    await world.server.api('POST', `/api/v1/workspaces/default/models/${model}/versions`, {
+      files: [
+        { path: 'w.dat', content: bytes.toString('base64') },
+        { path: 'README.md', text },
+      ],
+    });
+    await world.git(dir, 'pull', '-q', 'origin', 'main');
+    expect((await read(`${dir}/w.dat`)).equals(bytes)).toBe(true);
+    expect((await read(`${dir}/README.md`)).toString()).toBe(text);
+    // As Git reads it anew: nothing has changed.
+    await world.git(dir, 'add', '--renormalize', '.');
+    expect(await world.git(dir, 'status', '--porcelain')).toBe('');
+    expect((await read(`${dir}/.gitattributes`)).toString().startsWith(own)).toBe(true);
+    expect((await read(`${dir}/.gitattributes`)).toString().split('written by Cairn')).toHaveLength(2);
+  }
+  await write(`${dir}/b.raw`, randomBytes(5000));
+  await commitAll(dir, 'Next');
+  expect(await world.git(dir, 'show', 'HEAD:b.raw')).toContain('git-lfs.github.com/spec/v1');
+  await world.git(dir, 'push', '-q', 'origin', 'HEAD:main');
+  expect(await version(model, 4)).toMatchObject({ status: 'READY', fileCount: 3 });
+  expect(await world.git(dir, 'fsck', '--strict')).toBe('');
+});
+
 test('a push whose LFS objects are missing is refused, naming the files; a branch takes it as work in progress', async () => {
   const model = await newModel();
   const dir = await clone(model);

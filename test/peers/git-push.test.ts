@@ -294,3 +294,18 @@ test('5,000 refs go in one push, and a history of many commits in another', asyn
   expect(await world.git('again/m.git', 'rev-list', '--count', 'main')).toBe('2001\n');
   expect(await world.git('again/m.git', 'fsck', '--strict')).toBe('');
 });
+
+test('a model that somebody deletes while it is pushed to: the push says so, and leaves nothing', async () => {
+  const { model, dir } = await cloneOfNew();
+  const address = `${world.server.url}${API}/${model}`;
+  // Git runs this when it has asked for the refs and not yet sent anything.
+  const hook = `#!/bin/sh\ncurl -fsS -X DELETE -H 'Authorization: Bearer ${TOKEN}' '${address}'\n`;
+  await writeFile(join(world.dir, dir, '.git/hooks/pre-push'), hook, { mode: 0o755 });
+  const { status, stderr } = await push(dir, 'HEAD:main');
+  expect(status).not.toBe(0);
+  expect(stderr).toContain(`There is no model "${model}"`);
+  expect((await world.server.api('GET', `${API}/${model}`)).status).toBe(404);
+  await world.server.api('POST', API, { name: model });
+  expect(await versions(model)).toEqual([]);
+  expect((await push(dir, '--no-verify', 'HEAD:main')).status).toBe(0);
+});

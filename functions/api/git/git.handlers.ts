@@ -1,10 +1,11 @@
-import { gunzipSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { authorize } from '../../../shared/access/grant.ts';
 import { CairnError } from '../../../shared/errors.ts';
 import { findModel, type StoredModel } from '../../../shared/registry/model.ts';
-import { type PushReport, receivePush } from '../../../shared/registry/receive-push.ts';
+import { type PushReport, type RefCommand, receivePush } from '../../../shared/registry/receive-push.ts';
 import { listRefs } from '../../../shared/registry/refs.ts';
 import { openObjects, openWholePack } from '../../../shared/registry/repository-objects.ts';
 import type { ApiEnv } from '../bind.ts';
@@ -13,7 +14,8 @@ import { readUpTo } from '../request-body.ts';
 import { advertisement, capabilitiesV2, type Service } from './advertisement.ts';
 import { modelRef } from './model-ref.ts';
 import { FLUSH } from './pkt-line.ts';
-import { parsePush, pushAnswer, tooLarge } from './receive-pack.ts';
+import { pushProgress } from './push-progress.ts';
+import { parsePush, pushAnswer, pushAnswerAfter, tooLarge } from './receive-pack.ts';
 import { type Served, uploadPackV0, uploadPackV2 } from './upload-pack.ts';
 
 type GitContext = Context<ApiEnv>;
@@ -69,14 +71,15 @@ export function registerGit(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
     const limit = deps.pushLimit ?? PUSH_MAX;
     requireType(c, 'git-receive-pack');
     const { bytes, more } = await readPush(c, limit);
-    const request = parsePush(more ? bytes.subarray(0, COMMANDS_MAX) : inflated(c, bytes, limit));
-    const result = (report: PushReport) =>
-      answer(c, 'application/x-git-receive-pack-result', pushAnswer(request, report));
+    const request = parsePush(more ? bytes.subarray(0, COMMANDS_MAX) : await inflated(c, bytes, limit));
+    const answered = (body: AsyncIterable<Uint8Array>) =>
+      answer(c, 'application/x-git-receive-pack-result', body);
+    const result = (report: PushReport) => answered(pushAnswer(request, report));
     if (more) {
       const results = request.commands.map(({ name }) => ({ name, problem: 'unpacker error' }));
       return result({ ...tooLarge(limit), results });
     }
-    if (request.commands.length === 0) return answer(c, 'application/x-git-receive-pack-result', once(FLUSH));
+    if (request.commands.length === 0) return answered(once(FLUSH));
     const { commands, atomic, rest } = request;
     const pack = rest.length > 0 ? rest : undefined;
     const limits = {
@@ -84,8 +87,22 @@ export function registerGit(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
       objectBytes: limit,
       totalBytes: Math.max(limit * 4, Math.min(UNFOLDED_MAX, limit * 100)),
     };
-    return result(await receivePush(ports, c.get('caller'), ref, { commands, atomic, pack, limits }));
+    const told = pushProgress(deps.verifyWait);
+    const push = { commands, atomic, pack, limits, wait: told.wait };
+    const report = receivePush(ports, c.get('caller'), ref, push).catch((error) => gone(commands, error));
+    // Told when its answer is read, which nobody may.
+    report.catch(() => undefined);
+    // Until it has to wait, an error is an answer of its own.
+    if ((await Promise.race([report, told.begun])) !== 'waiting') return result(await report);
+    return answered(pushAnswerAfter(request, told.lines(report), report));
   });
+}
+
+/** The model was deleted since git asked for the refs; of an answer that is an error git shows the status alone. */
+function gone(commands: readonly RefCommand[], error: unknown): PushReport {
+  if (!(error instanceof CairnError && error.code === 'MODEL_NOT_FOUND')) throw error;
+  const results = commands.map(({ name }) => ({ name, problem: 'the model is gone' }));
+  return { unpack: error.detail.replace(/\.$/, ''), results, notes: [] };
 }
 
 /** What a push may be where nothing else is said. */
@@ -128,13 +145,16 @@ function requireType(c: GitContext, service: Service): void {
     );
 }
 
-function inflated(c: GitContext, bytes: Uint8Array, limit: number): Uint8Array {
+/** In a thread of its own, so that others are served meanwhile. */
+const inflate = promisify(gunzip);
+
+async function inflated(c: GitContext, bytes: Uint8Array, limit: number): Promise<Uint8Array> {
   const encoding = c.req.header('content-encoding') ?? 'identity';
   if (encoding === 'identity') return bytes;
   if (encoding !== 'gzip' && encoding !== 'x-gzip')
     throw new CairnError('UNSUPPORTED_MEDIA_TYPE', `The body’s encoding ${encoding} is not understood.`);
   try {
-    return gunzipSync(bytes, { maxOutputLength: limit });
+    return await inflate(bytes, { maxOutputLength: limit });
   } catch (error) {
     if (error instanceof RangeError)
       throw new CairnError('TOO_LARGE', 'The request inflates to too much.', 'body');

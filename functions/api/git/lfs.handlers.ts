@@ -35,7 +35,10 @@ const Batch = z.object({
 const Limit = z.coerce.number().int().min(1).max(1000).default(LOCKS).catch(LOCKS);
 
 /** Git LFS: where its objects are got from and put to, and locks. Bytes go straight to and from the storage. Source: git-lfs' docs/api. */
-export function registerLfs(app: OpenAPIHono<ApiEnv>, { ports, publicUrl }: ApiDeps): void {
+export function registerLfs(
+  app: OpenAPIHono<ApiEnv>,
+  { ports, publicUrl, verifyLater: later }: ApiDeps,
+): void {
   const base = '/:workspace/:model/info/lfs';
 
   app.post(`${base}/objects/batch`, async (c) => {
@@ -57,7 +60,7 @@ export function registerLfs(app: OpenAPIHono<ApiEnv>, { ports, publicUrl }: ApiD
     const answers =
       batch.operation === 'download'
         ? await lfsDownloads(ports, caller, ref, batch.objects)
-        : await lfsUploads(ports, caller, ref, batch.objects, inParts);
+        : await lfsUploads(ports, caller, ref, batch.objects, { inParts, later });
     return answer(c, 200, {
       transfer: inParts ? 'multipart' : 'basic',
       hash_algo: 'sha256',
@@ -72,7 +75,7 @@ export function registerLfs(app: OpenAPIHono<ApiEnv>, { ports, publicUrl }: ApiD
 
   app.post(`${base}/verify`, async (c) => {
     const object = await jsonOf(c, LfsObject);
-    await verifyLfs(ports, c.get('caller'), modelRef(c), object, c.req.query('upload'));
+    await verifyLfs(ports, c.get('caller'), modelRef(c), object, c.req.query('upload'), later);
     return answer(c, 200, {});
   });
 

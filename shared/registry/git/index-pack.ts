@@ -37,7 +37,7 @@ interface Entry {
 export async function indexPack(
   bytes: Uint8Array,
   base: (oid: string) => Promise<GitObject | undefined>,
-  visit: (object: GitObject) => void,
+  visit: (object: GitObject) => Promise<void> | undefined,
   limits: PackLimits,
 ): Promise<Pack> {
   const count = checkFrame(bytes, limits);
@@ -49,13 +49,13 @@ export async function indexPack(
     if (total > limits.totalBytes)
       throw malformed(`The pack unfolds to more than ${limits.totalBytes} bytes.`);
   };
-  // Of objects that come twice the first found is kept: its base was found before, so that no two are based on each other.
+  // Git's index-pack --strict refuses it, too: two objects of one id might have different bytes, or be based on each other.
   const found = (entry: Entry, object: GitObject, kept: () => Uint8Array) => {
     entry.oid = object.oid;
-    if (seen.has(object.oid)) return;
+    if (seen.has(object.oid)) throw malformed(`The pack has the object ${object.oid} twice.`);
     seen.add(object.oid);
     entry.kept = kept();
-    visit(object);
+    return visit(object);
   };
 
   const entries: Entry[] = [];
@@ -72,7 +72,9 @@ export async function indexPack(
     entries.push(entry);
     byOffset.set(at, entry);
     if (header.base === undefined) {
-      found(entry, gitObject(header.type as ObjectType, content), () => bytes.subarray(entry.at, entry.end));
+      await found(entry, gitObject(header.type as ObjectType, content), () =>
+        bytes.subarray(entry.at, entry.end),
+      );
       roots.push(entry);
     } else {
       const parent = typeof header.base === 'number' ? byOffset.get(at - header.base) : header.base;
@@ -100,7 +102,7 @@ export async function indexPack(
       const made = gitObject(parent.type, applyDelta(parent.content, delta, limits.objectBytes));
       charge(made.content.length);
       const whole = top.depth >= DEPTH_MAX;
-      found(child, made, () => (whole ? wholeEntry(made) : refDelta(child, bytes, top.oid)));
+      await found(child, made, () => (whole ? wholeEntry(made) : refDelta(child, bytes, top.oid)));
       const waiting = takeChildren(made.oid, child);
       if (waiting.length > 0)
         stack.push({ waiting, object: () => made, oid: made.oid, depth: whole ? 0 : top.depth + 1 });

@@ -18,11 +18,32 @@ export function parseLfsPointer(content: Uint8Array): { sha256: string; size: nu
   return sha256 === undefined ? undefined : { sha256, size: Number(size) };
 }
 
-/** The `.gitattributes` that makes Git LFS handle exactly these paths; undefined when there are none. */
-export function lfsAttributes(paths: readonly string[]): Uint8Array | undefined {
-  if (paths.length === 0) return undefined;
+/** What stands before it in `.gitattributes` is somebody's own. */
+const MARK = '# The files of this version, written by Cairn: own lines stand above.\n';
+
+/**
+ * The `.gitattributes` that makes Git LFS handle exactly these paths; undefined when there are none.
+ * @param own lines that stand there already and stay; the last line that fits a path is what counts
+ * @param texts paths that Git keeps itself, whatever the own lines say
+ */
+export function lfsAttributes(
+  paths: readonly string[],
+  own: Uint8Array = new Uint8Array(),
+  texts: readonly string[] = [],
+): Uint8Array | undefined {
   const lines = [...paths].sort().map((path) => `${pattern(path)} filter=lfs diff=lfs merge=lfs -text\n`);
-  return Buffer.from(lines.join(''));
+  if (own.length === 0) return lines.length === 0 ? undefined : Buffer.from(lines.join(''));
+  const plain = Buffer.from(own.buffer, own.byteOffset, own.length).includes('filter=')
+    ? [...texts].sort().map((path) => `${pattern(path)} !filter !diff !merge !text\n`)
+    : [];
+  const gap = own.at(-1) === '\n'.charCodeAt(0) ? '' : '\n';
+  return Buffer.concat([own, Buffer.from([gap, MARK, ...lines, ...plain].join(''))]);
+}
+
+/** The lines of a `.gitattributes` that are somebody's own. */
+export function ownAttributes(content: Uint8Array): Uint8Array {
+  const mark = Buffer.from(content.buffer, content.byteOffset, content.length).indexOf(MARK);
+  return mark < 0 ? content : content.subarray(0, mark);
 }
 
 /** A pattern that matches this path only: anchored, its glob characters escaped, C-quoted if it holds white space or quotes. */

@@ -23,7 +23,7 @@ export interface ObjectDatabase {
   sizeOf(oid: string): Promise<number>;
 }
 
-/** Bytes of contents, and commits, that a process keeps; an object is the same in every repository. */
+/** Bytes of contents, and commits, that a process keeps; of each repository apart, for SHA-1 collides. */
 const CONTENT_BUDGET = 48 * 1024 * 1024;
 const CONTENT_MAX = 1024 * 1024;
 const COMMITS_KEPT = 100_000;
@@ -33,8 +33,14 @@ const commits = new Map<string, CommitInfo>();
 /** A delta's result is at most this large: nothing larger was taken. */
 const OBJECT_MAX = 2 ** 31;
 
-/** The objects of `sources`, looked for in their order. */
-export function objectDatabase(sources: readonly EntrySource[]): ObjectDatabase {
+/**
+ * The objects of `sources`, looked for in their order.
+ * @param named what the process keeps an object under: what was read before need not be read again
+ */
+export function objectDatabase(
+  named: (oid: string) => string,
+  sources: readonly EntrySource[],
+): ObjectDatabase {
   const find = (oid: string) => {
     for (const source of sources) {
       const entry = source.entry(oid);
@@ -49,7 +55,7 @@ export function objectDatabase(sources: readonly EntrySource[]): ObjectDatabase 
     const deltas: { oid: string; data: Uint8Array }[] = [];
     let object: GitObject | undefined;
     for (let at = oid; !object; ) {
-      object = contents.get(at);
+      object = contents.get(named(at));
       if (object) break;
       const entry = await find(at);
       const header = readEntryHeader(entry, 0);
@@ -60,14 +66,14 @@ export function objectDatabase(sources: readonly EntrySource[]): ObjectDatabase 
         at = header.base as string;
       }
     }
-    keep(object);
+    keep(named(object.oid), object);
     for (let delta = deltas.pop(); delta; delta = deltas.pop()) {
       object = {
         oid: delta.oid,
         type: object.type,
         content: applyDelta(object.content, delta.data, OBJECT_MAX),
       };
-      keep(object);
+      keep(named(object.oid), object);
     }
     return object;
   };
@@ -80,20 +86,20 @@ export function objectDatabase(sources: readonly EntrySource[]): ObjectDatabase 
     },
     async commit(oid) {
       if (!has(oid)) return undefined;
-      const known = commits.get(oid);
+      const known = commits.get(named(oid));
       if (known) return known;
       const object = await read(oid);
       if (object?.type !== 'commit') return undefined;
       const info = parseCommit(object.content);
       if (commits.size >= COMMITS_KEPT) commits.clear();
-      commits.set(oid, info);
+      commits.set(named(oid), info);
       return info;
     },
     async typeOf(oid) {
       if (!has(oid)) return undefined;
-      if (commits.has(oid)) return 'commit';
+      if (commits.has(named(oid))) return 'commit';
       for (let at = oid; ; ) {
-        const known = contents.get(at);
+        const known = contents.get(named(at));
         if (known) return known.type;
         const header = readEntryHeader(await find(at), 0);
         if (header.base === undefined) return header.type as ObjectType;
@@ -101,7 +107,7 @@ export function objectDatabase(sources: readonly EntrySource[]): ObjectDatabase 
       }
     },
     async sizeOf(oid) {
-      const known = contents.get(oid);
+      const known = contents.get(named(oid));
       if (known) return known.content.length;
       const entry = await find(oid);
       const header = readEntryHeader(entry, 0);
@@ -114,13 +120,13 @@ export function objectDatabase(sources: readonly EntrySource[]): ObjectDatabase 
 const missing = (oid: string) => malformed(`The repository has no object ${oid}.`);
 
 /** Keeps a content for whoever asks next: deltas are against objects that were read just before. */
-function keep(object: GitObject): void {
-  if (object.content.length > CONTENT_MAX || contents.has(object.oid)) return;
-  contents.set(object.oid, object);
+function keep(name: string, object: GitObject): void {
+  if (object.content.length > CONTENT_MAX || contents.has(name)) return;
+  contents.set(name, object);
   contentBytes += object.content.length + 200;
-  for (const [oid, { content }] of contents) {
+  for (const [oldest, { content }] of contents) {
     if (contentBytes <= CONTENT_BUDGET) break;
-    contents.delete(oid);
+    contents.delete(oldest);
     contentBytes -= content.length + 200;
   }
 }
