@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
-import { systemCaller } from '../../shared/access/caller.ts';
+import { type Caller, systemCaller } from '../../shared/access/caller.ts';
 import { CairnError } from '../../shared/errors.ts';
+import type { Ports } from '../../shared/ports/ports.ts';
 import { verifyUpload } from '../../shared/registry/complete-upload.ts';
+import { verifyLfsObject } from '../../shared/registry/lfs-verification.ts';
 import { type BatchResult, failures, type Invocation, QueueEvent } from './events.ts';
 import type { AwsPorts } from './ports.ts';
 import { VerifyWork } from './work-messages.ts';
@@ -12,8 +14,9 @@ type Deps = AwsPorts & { readonly logger: Pick<Logger, 'info' | 'warn' | 'error'
 const RESERVE = 60_000;
 
 /**
- * Verifies uploads whose completion was requested, each until its version is READY or FAILED. What takes longer than a
- * function may run is sent to the queue again with where it stopped on record.
+ * Verifies what was ordered: uploads, each until its version is READY or FAILED, and objects of Git LFS, each until the
+ * model has it or it is refused. What takes longer than a function may run is sent to the queue again with where it
+ * stopped on record.
  */
 export function verifyUploads({ logger, verifyQueue, ...ports }: Deps) {
   return async (event: unknown, invocation: Invocation): Promise<BatchResult> => {
@@ -25,12 +28,12 @@ export function verifyUploads({ logger, verifyQueue, ...ports }: Deps) {
       try {
         const work = VerifyWork.parse(JSON.parse(body));
         const caller = systemCaller('verify-upload', invocation.awsRequestId);
-        const { version } = await verifyUpload(ports, caller, work, { deadline });
-        if (!version) await verifyQueue.send(work);
-        logger.info({ ...told, ...work, version: version?.number }, version ? 'verified' : 'goes on later');
+        const done = await verify(ports, caller, work, deadline);
+        if (!done) await verifyQueue.send(work);
+        logger.info({ ...told, ...work, ...done }, done ? 'verified' : 'goes on later');
       } catch (error) {
         if (error instanceof CairnError && ENDED.has(error.code)) {
-          logger.warn({ ...told, code: error.code, detail: error.detail }, 'an upload became no version');
+          logger.warn({ ...told, code: error.code, detail: error.detail }, 'what was sent is refused');
           continue;
         }
         logger.error({ ...told, err: error }, 'cannot verify an upload yet');
@@ -41,11 +44,26 @@ export function verifyUploads({ logger, verifyQueue, ...ports }: Deps) {
   };
 }
 
-/** The version is FAILED, or there is nothing left to verify: the message has done its work. */
+/** @returns what came of it, or undefined if it goes on later */
+async function verify(
+  ports: Ports,
+  caller: Caller,
+  work: VerifyWork,
+  deadline: number,
+): Promise<{ version?: number } | undefined> {
+  if (work.lfs !== undefined) {
+    return (await verifyLfsObject(ports, caller, work, { deadline })) ? {} : undefined;
+  }
+  const { version } = await verifyUpload(ports, caller, work, { deadline });
+  return version && { version: version.number };
+}
+
+/** The version is FAILED, the object refused, or there is nothing left to verify: the message has done its work. */
 const ENDED = new Set<CairnError['code']>([
   'DIGEST_MISMATCH',
   'SIZE_MISMATCH',
   'MODEL_FILE_INVALID',
+  'FILE_NOT_FOUND',
   'UPLOAD_NOT_FOUND',
   'MODEL_NOT_FOUND',
 ]);

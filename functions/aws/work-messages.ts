@@ -1,7 +1,12 @@
 import { z } from 'zod';
 
-/** An upload whose completion was requested, for `verify-upload`. */
-export const VerifyWork = z.strictObject({ workspace: z.string(), name: z.string(), upload: z.string() });
+/** What is to be verified, for `verify-upload`. */
+export const VerifyWork = z.strictObject({
+  workspace: z.string(),
+  name: z.string(),
+  upload: z.string(),
+  lfs: z.string().optional(),
+});
 export type VerifyWork = z.infer<typeof VerifyWork>;
 
 /** An endpoint that something may have changed for. */
@@ -26,6 +31,13 @@ const EcsEvent = z.object({
   detail: z.object({ group: z.string().optional() }).default({}),
 });
 export type EcsEvent = z.infer<typeof EcsEvent>;
+
+/** What waits in the webhooks' outbox, and the timer's order to look for what has lost its message. */
+export const WebhookWork = z.union([
+  z.strictObject({ outbox: z.string() }),
+  z.strictObject({ task: z.literal('lost') }),
+]);
+export type WebhookWork = z.infer<typeof WebhookWork>;
 
 /** What the queue of `reconcile` has. */
 export const ReconcileWork = z.union([Wake, Task, EcsEvent]);

@@ -25,7 +25,7 @@ export interface BlobStore {
     options?: { after?: string; limit?: number },
   ): Promise<{ objects: BlobEntry[]; more: boolean }>;
 
-  /** Begins an upload in parts, each of `partSize` bytes but the last. */
+  /** Begins an upload in parts, all of one size but the last. */
   createMultipart(key: string, shape: MultipartShape): Promise<{ uploadId: string }>;
   /** Parts that arrived whole, in order: what a resumed upload need not send again. */
   listParts(key: string, uploadId: string): Promise<PartStat[]>;
@@ -37,11 +37,14 @@ export interface BlobStore {
   presignGet(key: string, options: PresignGet): Promise<string>;
   /** A URL that anyone may PUT `size` bytes to, once or again, until it expires. */
   presignPut(key: string, options: { expiresIn: number; size: number }): Promise<string>;
-  /** A URL that anyone may PUT one part to until it expires. Part numbers begin at 1. */
+  /**
+   * A URL that anyone may PUT one part to until it expires. Part numbers begin at 1.
+   * @param part without `size` it takes what comes, up to 5 GiB: for an upload whose sizes are not known
+   */
   presignPart(
     key: string,
     uploadId: string,
-    part: { number: number; size: number; expiresIn: number },
+    part: { number: number; size?: number | undefined; expiresIn: number },
   ): Promise<string>;
 }
 
@@ -71,10 +74,17 @@ export interface BlobEntry {
   readonly modifiedAt: number;
 }
 
-export interface MultipartShape {
+export type MultipartShape = KnownShape | OpenShape;
+
+export interface KnownShape {
   readonly size: number;
   /** 5 MiB to 5 GiB, S3's bounds; the local store takes smaller ones too. */
   readonly partSize: number;
+}
+
+/** An upload of which nobody knows the sizes beforehand: they show when the parts come, and have the same bounds. */
+export interface OpenShape {
+  readonly parts: number;
 }
 
 export interface PartStat {

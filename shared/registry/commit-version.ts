@@ -1,16 +1,20 @@
+import { uuidv7 } from 'uuidv7';
 import type { Ports } from '../ports/ports.ts';
 import type { Item, NewItem, Op } from '../ports/table.ts';
 import { packBlobKey } from '../storage/prefix.ts';
 import { fileListItem, readFileList, type VersionFile } from './file-list.ts';
 import { commitObject } from './git/commit-object.ts';
-import { lfsAttributes, lfsPointer } from './git/lfs-pointer.ts';
+import { lfsAttributes, lfsPointer, ownAttributes } from './git/lfs-pointer.ts';
 import { gitObject } from './git/object.ts';
+import type { ObjectDatabase } from './git/object-database.ts';
 import { type Pack, type PackedObject, writePack } from './git/pack.ts';
 import { buildTrees } from './git/tree.ts';
+import { treeEntries } from './git/tree-entries.ts';
 import { packKey, repositoryKey } from './keys.ts';
 import type { StoredModel } from './model.ts';
 import { storePack } from './pack-file.ts';
 import { lastPack, type MainBranch, type Repository } from './repository.ts';
+import { openObjects } from './repository-objects.ts';
 import { fileListName } from './version.ts';
 
 /** A file whose bytes are at their content address. */
@@ -76,13 +80,17 @@ export async function commitVersion(
       mode: '100644',
     }),
   );
-  const attributes = lfsAttributes(files.filter((file) => !file.text).map(({ path }) => path));
-  const objects = [
-    ...blobs.map(({ object }) => object),
-    ...(attributes ? [gitObject('blob', attributes)] : []),
-  ];
-  const trees = buildTrees(treeFiles(list, attributes));
   const main = root.body.main;
+  const own = main && (await readOwnAttributes(ports, model, root.body, main));
+  const pathsOf = (some: readonly BlobFile[]) => some.map(({ path }) => path);
+  const attributes = lfsAttributes(
+    pathsOf(files.filter((file) => !file.text)),
+    own,
+    pathsOf(files.filter((file) => file.text)),
+  );
+  const attributesObject = attributes && gitObject('blob', attributes);
+  const objects = [...blobs.map(({ object }) => object), ...(attributesObject ? [attributesObject] : [])];
+  const trees = buildTrees(treeFiles(list, attributes));
   const commit = commitObject({
     tree: trees.at(-1)?.oid ?? '',
     parents: main ? [main.commit] : [],
@@ -96,7 +104,11 @@ export async function commitVersion(
   const body: Repository = {
     ...root.body,
     nextNumber: Math.max(root.body.nextNumber, version.number + 1),
-    main: { commit: commit.oid, version: version.number },
+    main: {
+      commit: commit.oid,
+      version: version.number,
+      ...(own && attributesObject && { attributes: attributesObject.oid }),
+    },
     packs: lastPack(root.body) + 1,
   };
   return {
@@ -124,6 +136,32 @@ function* treeFiles(files: readonly VersionFile[], attributes: Uint8Array | unde
     yield { path: '.gitattributes', oid: gitObject('blob', attributes).oid, mode: '100644' as const };
 }
 
+/** Larger ones are not carried on. */
+const OWN_ATTRIBUTES_MAX = 64 * 1024;
+
+/** What somebody has written into the `.gitattributes` at the top of `main`, if anybody has. */
+async function readOwnAttributes(
+  ports: Pick<Ports, 'table' | 'blobs'>,
+  model: StoredModel,
+  root: Repository,
+  main: MainBranch,
+): Promise<Uint8Array | undefined> {
+  if (!main.pushed && main.attributes === undefined) return undefined;
+  const database = await openObjects(ports, model, root);
+  const oid = main.attributes ?? (await pushedAttributes(database, main.commit));
+  if (oid === undefined || (await database.sizeOf(oid)) > OWN_ATTRIBUTES_MAX) return undefined;
+  const own = ownAttributes((await database.read(oid))?.content ?? new Uint8Array());
+  return own.length > 0 ? own : undefined;
+}
+
+async function pushedAttributes(database: ObjectDatabase, commit: string): Promise<string | undefined> {
+  const info = await database.commit(commit);
+  const tree = info && (await database.read(info.tree));
+  for (const { name, mode, oid } of treeEntries(tree?.content ?? new Uint8Array()))
+    if (name.toString() === '.gitattributes' && /^100(644|755)$/.test(mode)) return oid;
+  return undefined;
+}
+
 /** The ids of objects of main's version: worked out from its files, without reading the repository. */
 async function knownObjects(
   ports: Pick<Ports, 'table' | 'blobs'>,
@@ -132,7 +170,7 @@ async function knownObjects(
 ): Promise<Set<string>> {
   const files = (await readFileList(ports, model.id, fileListName(main.version))) ?? [];
   const known = new Set(files.map(({ oid }) => oid));
-  if (main.pushed) return known;
+  if (main.pushed || main.attributes !== undefined) return known;
   const pointers = files.filter((file) => gitObject('blob', lfsPointer(file)).oid === file.oid);
   const attributes = lfsAttributes(pointers.map(({ path }) => path));
   for (const tree of buildTrees(treeFiles(files, attributes))) known.add(tree.oid);
@@ -154,7 +192,8 @@ export async function packItem(
     const body: PackBody = { format: 1, commit, objects: pack.objects };
     return { ...key, body, bytes: pack.bytes };
   }
-  const blob = packBlobKey(model.workspace, model.id, commit);
+  // Of its own: one that an interrupted push left may be removed just now.
+  const blob = packBlobKey(model.workspace, model.id, uuidv7());
   await storePack(ports.blobs, blob, pack);
   const body: PackBody = { format: 1, commit, blob, ...(tips && { tips }) };
   return { ...key, body };

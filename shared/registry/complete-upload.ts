@@ -5,16 +5,17 @@ import { commit, exclusively } from '../audit/commit.ts';
 import { CairnError } from '../errors.ts';
 import { BlobError, type BlobStat, type PartStat } from '../ports/blob-store.ts';
 import type { Ports } from '../ports/ports.ts';
-import { digestUntil } from '../storage/checkpointed-digest.ts';
+import { admit, type Runs } from '../storage/admit.ts';
 import { blobKey, stagingKey } from '../storage/prefix.ts';
-import { checkDigest, checkSize, digest } from '../storage/verify.ts';
+import { checkSize } from '../storage/verify.ts';
 import { type BlobFile, commitVersion } from './commit-version.ts';
 import { discardStaging, giveUp } from './end-upload.ts';
 import { modelChain, uploadKey, versionKey } from './keys.ts';
 import { findModel, type StoredModel } from './model.ts';
 import { readRepository } from './repository.ts';
-import { inspectStored, readTexts } from './stored-files.ts';
-import { type PlannedFile, readPlan } from './upload-plan.ts';
+import { inspectStored, readTexts, type StoredFile } from './stored-files.ts';
+import { type Reliance, relyingOnBytes, requireKept } from './sweep.ts';
+import { type AdoptedFile, keepDigest, type PlannedFile, readAdopted, readPlan } from './upload-plan.ts';
 import { findUpload, requireOpen, type Upload, type UploadRef } from './upload-record.ts';
 import { changeOfVersion, findVersion, type StoredVersion, type Version } from './version.ts';
 
@@ -52,7 +53,7 @@ export async function requestCompletion(
       const arrived = ([index, file]: [number, PlannedFile]) =>
         requireArrived(ports, model, upload, index, file);
       await pMap(plan.entries(), arrived, { concurrency: PARALLEL });
-      const verifying: Upload = { ...upload, state: 'VERIFYING' };
+      const verifying: Upload = { ...upload, state: 'VERIFYING', verifyingAt: ports.clock.now() };
       await ports.table.transact([
         { put: { ...uploadKey(model.id, upload.id), body: verifying }, if: { rev } },
       ]);
@@ -84,11 +85,16 @@ export async function verifyUpload(
       for (const [index, file] of plan.entries()) {
         if (!(await admitFile(ports, model, upload, index, file, deadline))) return {};
       }
-      const files = await readTexts(ports.blobs, model, plan);
-      const inspection = await inspectStored(ports.blobs, model, plan);
-      const version = await turnReady(ports, caller, model, upload.id, files, inspection);
-      await discardStaging(ports, model, upload.id, plan);
-      return { version };
+      return await relyingOnBytes(ports, model, async (since) => {
+        const adopted = await admitAdopted(ports, model, upload, deadline);
+        if (!adopted) return {};
+        const stored = [...plan, ...adopted];
+        const files = await readTexts(ports.blobs, model, stored);
+        const inspection = await inspectStored(ports.blobs, model, stored);
+        const version = await turnReady(ports, caller, model, upload.id, files, inspection, since);
+        await discardStaging(ports, model, upload.id, plan);
+        return { version };
+      });
     } catch (error) {
       if (error instanceof CairnError && FATAL.has(error.code)) {
         await giveUp(ports, caller, model, upload.id, 'upload.failed', error.message);
@@ -99,7 +105,12 @@ export async function verifyUpload(
   });
 }
 
-const FATAL = new Set(['DIGEST_MISMATCH', 'SIZE_MISMATCH', 'MODEL_FILE_INVALID']);
+const FATAL = new Set<CairnError['code']>([
+  'DIGEST_MISMATCH',
+  'SIZE_MISMATCH',
+  'MODEL_FILE_INVALID',
+  'FILE_NOT_FOUND',
+]);
 
 async function requireArrived(
   ports: Ports,
@@ -144,22 +155,65 @@ async function admitFile(
   const key = stagingKey(model.workspace, model.id, upload.id, index);
   const stat = (await ports.blobs.stat(key)) ?? (await assemble(ports, key, file));
   checkSize(file, stat.size);
-  const sha256 = stat.sha256 ?? (await hash(ports, model, upload, index, { key, etag: stat.etag }, deadline));
-  if (sha256 === undefined) return false;
-  checkDigest(file, sha256);
-  try {
-    // Its signed URL is still good: what was sent to it meanwhile was not verified.
-    await ports.blobs.copy(key, contentKey, { etag: stat.etag });
-  } catch (error) {
-    if (!(error instanceof BlobError && error.code === 'NOT_FOUND')) throw error;
-    throw new CairnError(
-      'CONFLICT',
-      `"${file.path}" was sent again or removed while it was verified.`,
-      'files',
-    );
-  }
-  return true;
+  const { path, sha256 } = file;
+  const candidate = { key, stat, path, sha256 };
+  const runs = runsOf(ports, model, upload, index, deadline);
+  return (await admit(ports.blobs, candidate, () => contentKey, runs)) !== undefined;
 }
+
+/**
+ * Brings the files that the version takes from elsewhere to their content addresses, wherever an earlier attempt stopped.
+ * @returns them with their digests, or undefined when the deadline passed first
+ * @throws CairnError `FILE_NOT_FOUND` for one that was removed, or another one put in its place, before it was verified
+ */
+async function admitAdopted(
+  ports: Ports,
+  model: StoredModel,
+  upload: Upload,
+  deadline: number | undefined,
+): Promise<StoredFile[] | undefined> {
+  const files = await readAdopted(ports, model, upload.id);
+  const addressOf = (sha256: string) => blobKey(model.workspace, model.id, sha256);
+  const isOver = () => deadline !== undefined && ports.clock.now() >= deadline;
+  const known = await pMap(
+    files,
+    async ({ path, size, from, sha256 }): Promise<StoredFile | undefined> => {
+      if (sha256 === undefined || isOver()) return undefined;
+      if (!(await ports.blobs.stat(addressOf(sha256))))
+        await copyAdopted(ports, path, from, addressOf(sha256));
+      return { path, size, sha256 };
+    },
+    { concurrency: PARALLEL },
+  );
+  const admitted: StoredFile[] = [];
+  for (const [index, file] of files.entries()) {
+    const done = known[index] ?? (isOver() ? undefined : await hashAdopted(file, index));
+    if (!done) return undefined;
+    admitted.push(done);
+  }
+  return admitted;
+
+  async function hashAdopted({ path, size, from }: AdoptedFile, index: number) {
+    const stat = await ports.blobs.stat(from);
+    if (!stat) throw goneMeanwhile(path);
+    const runs = runsOf(ports, model, upload, index, deadline);
+    const sha256 = await admit(ports.blobs, { key: from, stat, path }, addressOf, runs);
+    if (sha256 === undefined) return undefined;
+    await keepDigest(ports.table, model, upload.id, index, sha256);
+    return { path, size, sha256 };
+  }
+}
+
+async function copyAdopted(ports: Ports, path: string, from: string, to: string): Promise<void> {
+  try {
+    await ports.blobs.copy(from, to);
+  } catch (error) {
+    throw error instanceof BlobError && error.code === 'NOT_FOUND' ? goneMeanwhile(path) : error;
+  }
+}
+
+const goneMeanwhile = (path: string) =>
+  new CairnError('FILE_NOT_FOUND', `"${path}" was removed or replaced before it was verified.`, 'files');
 
 async function assemble(ports: Ports, key: string, file: PlannedFile): Promise<BlobStat> {
   if (file.multipart === undefined)
@@ -167,24 +221,24 @@ async function assemble(ports: Ports, key: string, file: PlannedFile): Promise<B
   return ports.blobs.completeMultipart(key, file.multipart, await ports.blobs.listParts(key, file.multipart));
 }
 
-/** The staged object's SHA-256, or undefined when the deadline passed: the upload's record then tells how far it came. */
-async function hash(
+/** With a deadline, the upload's record tells how far one of its files was hashed. */
+function runsOf(
   ports: Ports,
   model: StoredModel,
-  upload: Upload,
-  index: number,
-  { key, etag }: { key: string; etag: string },
+  { id, checked }: Upload,
+  file: number,
   deadline: number | undefined,
-): Promise<string | undefined> {
-  if (deadline === undefined) return digest(ports.blobs, key);
-  const { checked: before } = upload;
-  const from = before?.file === index && before.etag === etag ? before.hashed : undefined;
-  const result = await digestUntil(ports.blobs, key, () => ports.clock.now() >= deadline, from);
-  if ('sha256' in result) return result.sha256;
-  const { body, rev } = await findUpload(ports, model, upload.id);
-  const checked: Upload = { ...body, checked: { file: index, etag, hashed: result.checkpoint } };
-  await ports.table.transact([{ put: { ...uploadKey(model.id, upload.id), body: checked }, if: { rev } }]);
-  return undefined;
+): Runs | undefined {
+  if (deadline === undefined) return undefined;
+  return {
+    isOver: () => ports.clock.now() >= deadline,
+    before: checked?.file === file ? checked : undefined,
+    async keep(now) {
+      const { body, rev } = await findUpload(ports, model, id);
+      const kept: Upload = { ...body, checked: { ...now, file }, verifyingAt: ports.clock.now() };
+      await ports.table.transact([{ put: { ...uploadKey(model.id, id), body: kept }, if: { rev } }]);
+    },
+  };
 }
 
 async function turnReady(
@@ -194,11 +248,15 @@ async function turnReady(
   uploadId: string,
   files: readonly BlobFile[],
   inspection: Partial<Version>,
+  since: Reliance,
 ): Promise<StoredVersion> {
   return exclusively(modelChain(model.id), async () => {
     const { body: upload, rev: uploadRev } = await findUpload(ports, model, uploadId);
     const { rev, ...pending } = await findVersion(ports.table, model.id, upload.version);
     const root = await readRepository(ports.table, model.id);
+    // Nothing kept those whose digest was not known before.
+    const digests = files.map(({ sha256 }) => sha256);
+    await requireKept(ports, model, root.body, since, digests);
     const now = ports.clock.now();
     const { number, author, message } = pending;
     const made = await commitVersion(ports, model, root, { number, author, message, at: now }, files);

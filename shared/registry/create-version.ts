@@ -14,6 +14,7 @@ import { modelChain, repositoryKey, runVersionKey, versionKey } from './keys.ts'
 import { findModel, type ModelRef, type StoredModel } from './model.ts';
 import type { Tags } from './name.ts';
 import { readRepository } from './repository.ts';
+import { type Reliance, relyingOnBytes, requireKept } from './sweep.ts';
 import { changeOfVersion, type Source, type StoredVersion, type Version } from './version.ts';
 
 /** What a person says about a version when making it. */
@@ -57,15 +58,18 @@ export async function createVersion(
     })),
   );
   const model = await findModel(ports.table, ref);
-  await Promise.all(files.map(({ sha256, bytes }) => putBlob(ports, model, sha256, bytes)));
   const blobFiles = files.map(
     ({ bytes, ...file }): BlobFile => (isGitText(bytes) ? { ...file, text: bytes } : file),
   );
-  return addVersion(ports, caller, model, draft, blobFiles, inspection);
+  return relyingOnBytes(ports, model, async (since) => {
+    await Promise.all(files.map(({ sha256, bytes }) => putBlob(ports, model, sha256, bytes)));
+    return addVersion(ports, caller, model, draft, blobFiles, inspection, since);
+  });
 }
 
 /**
- * Commits the next version of files that are at their content addresses; what `also` makes is written in the same transaction.
+ * Commits the next version of files that are at their content addresses, inside {@link relyingOnBytes}; what `also` makes is
+ * written in the same transaction.
  */
 export async function addVersion(
   ports: Ports,
@@ -74,10 +78,18 @@ export async function addVersion(
   draft: VersionDraft,
   files: readonly BlobFile[],
   inspection: Inspection,
+  since: Reliance,
   also: (number: number) => Promise<readonly Op[]> = async () => [],
 ): Promise<StoredVersion> {
   return exclusively(modelChain(model.id), async () => {
     const root = await readRepository(ports.table, model.id);
+    await requireKept(
+      ports,
+      model,
+      root.body,
+      since,
+      files.map(({ sha256 }) => sha256),
+    );
     const number = root.body.nextNumber;
     const now = ports.clock.now();
     const { message } = draft;

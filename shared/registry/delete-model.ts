@@ -8,6 +8,7 @@ import { modelPrefix } from '../storage/prefix.ts';
 import {
   FOLLOWER_PREFIX,
   fileListsPartition,
+  lfsVerificationsPartition,
   modelChain,
   modelEntryKey,
   modelKey,
@@ -91,6 +92,7 @@ export async function purgeDeleted(ports: Ports): Promise<number> {
     reclaimed += await deletePrefix(ports, modelPrefix(workspace, id));
     await deletePartition(ports, packsPartition(id));
     await deletePartition(ports, fileListsPartition(id));
+    await deletePartition(ports, lfsVerificationsPartition(id));
     await ports.table.transact([{ delete: { pk: item.pk, sk: item.sk }, if: 'any' }]);
   }
   return reclaimed;

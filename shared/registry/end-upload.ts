@@ -8,6 +8,7 @@ import { modelChain, UPLOAD_PREFIX, uploadKey, versionKey } from './keys.ts';
 import { findModel, type StoredModel } from './model.ts';
 import { type PlannedFile, readPlan } from './upload-plan.ts';
 import { findUpload, isOpen, requireOpen, type Upload, type UploadRef } from './upload-record.ts';
+import { LOST_AFTER, type VerifyLater } from './verify-work.ts';
 import { changeOfVersion, findVersion, type Version } from './version.ts';
 
 /** Gives the upload up: its version is FAILED and keeps its number, its parts go. */
@@ -20,12 +21,26 @@ export async function abortUpload(ports: Ports, caller: Caller, ref: UploadRef):
   await discardAfterwards(ports, model, ref.upload);
 }
 
-/** Gives up a model's open uploads that are past their expiry; the controller's housekeeping. */
-export async function expireUploads(ports: Ports, caller: Caller, model: StoredModel): Promise<number> {
+/**
+ * Gives up a model's open uploads that are past their expiry; the controller's housekeeping.
+ * @param verifyLater gets anew what is being verified and came no further for long, as when its order was lost
+ */
+export async function expireUploads(
+  ports: Ports,
+  caller: Caller,
+  model: StoredModel,
+  verifyLater?: VerifyLater,
+): Promise<number> {
   let expired = 0;
   for await (const item of itemsOf(ports.table, modelChain(model.id), UPLOAD_PREFIX)) {
     const upload = item.body as Upload;
-    if (!isOpen(upload) || upload.expiresAt > ports.clock.now()) continue;
+    if (!isOpen(upload)) continue;
+    if (upload.expiresAt > ports.clock.now()) {
+      const since = ports.clock.now() - (upload.verifyingAt ?? upload.createdAt);
+      if (upload.state === 'VERIFYING' && since >= LOST_AFTER)
+        await verifyLater?.({ workspace: model.workspace, name: model.name, upload: upload.id });
+      continue;
+    }
     const why = 'The upload was not completed in time.';
     if (!(await giveUp(ports, caller, model, upload.id, 'upload.expired', why))) continue;
     await discardAfterwards(ports, model, upload.id);

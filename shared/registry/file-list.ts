@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { BlobStore } from '../ports/blob-store.ts';
 import type { Item, NewItem, Table } from '../ports/table.ts';
 import { fileListBlobKey } from '../storage/prefix.ts';
@@ -39,8 +40,11 @@ export async function fileListItem(
   ) {
     return { ...key, body: inline };
   }
-  const blob = fileListBlobKey(model.workspace, model.id, name);
-  await blobs.put(blob, Buffer.from(JSON.stringify(rows)));
+  const json = Buffer.from(JSON.stringify(rows));
+  // Of its own: whoever tries for the same version's number, and loses, stores a list of that name too.
+  const digest = createHash('sha256').update(json).digest('hex');
+  const blob = fileListBlobKey(model.workspace, model.id, `${name}-${digest}`);
+  await blobs.put(blob, json);
   const body: FileListBody = { blob };
   return { ...key, body };
 }

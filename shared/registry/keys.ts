@@ -28,7 +28,8 @@ export const versionKey = (id: string, number: number): Key => ({
 });
 
 /** Which versions are in one of MLflow's stages, so that the newest of each is one read away. */
-export const stagePrefix = (stage: Stage) => `stage#${stage}#`;
+export const STAGE_PREFIX = 'stage#';
+export const stagePrefix = (stage: Stage) => `${STAGE_PREFIX}${stage}#`;
 export const stageKey = (id: string, stage: Stage, number: number): Key => ({
   pk: modelChain(id),
   sk: `${stagePrefix(stage)}${padded(number)}`,
@@ -67,6 +68,20 @@ export const uploadKey = (id: string, upload: string): Key => ({
 
 /** Uploads of LFS objects in parts; who knows the name may complete one. */
 export const lfsUploadKey = (id: string, name: string): Key => ({ pk: `lfs-uploads/${id}`, sk: name });
+
+/** What a garbage collection may remove. */
+export const sweepKey = (id: string, number: number): Key => ({ pk: `sweeps/${id}`, sk: padded(number) });
+
+/** Objects of Git LFS that somebody who is about to push was told not to send. */
+export const promisesPartition = (id: string) => `lfs-promises/${id}`;
+export const promiseKey = (id: string, sha256: string): Key => ({ pk: promisesPartition(id), sk: sha256 });
+
+/** LFS objects that were sent and are still being verified, or were refused. */
+export const lfsVerificationsPartition = (id: string) => `lfs-verifications/${id}`;
+export const lfsVerificationKey = (id: string, oid: string, upload: string): Key => ({
+  pk: lfsVerificationsPartition(id),
+  sk: `${oid}/${upload}`,
+});
 
 export const LOCK_PREFIX = 'lock#';
 export const lockKey = (id: string, lock: string): Key => ({

@@ -6,11 +6,15 @@ import { authorize } from '../access/grant.ts';
 import { CairnError } from '../errors.ts';
 import { BlobError } from '../ports/blob-store.ts';
 import type { Ports } from '../ports/ports.ts';
-import { partLength, planParts } from '../storage/part-plan.ts';
-import { blobKey, lfsStagingPrefix } from '../storage/prefix.ts';
-import { checkDigest, checkSize, digest } from '../storage/verify.ts';
+import { admit } from '../storage/admit.ts';
+import { PART_BYTES_MAX, partLength, planParts } from '../storage/part-plan.ts';
+import { blobKey, lfsStagingKey } from '../storage/prefix.ts';
+import { checkSize } from '../storage/verify.ts';
 import { lfsUploadKey } from './keys.ts';
+import { promiseObjects } from './lfs-promise.ts';
+import { lfsState, reorderIfLost, verifyLfsLater } from './lfs-verification.ts';
 import { findModel, type ModelRef, type StoredModel } from './model.ts';
+import { HASHED_AT_ONCE, type VerifyLater } from './verify-work.ts';
 
 /** An object of Git LFS: a file's bytes, named by their SHA-256. */
 export interface LfsObject {
@@ -43,13 +47,11 @@ interface PartUpload {
 
 /** Seconds that a URL is good for. */
 export const LFS_URL_LIFETIME = 3600;
-/** S3's greatest object that one request stores: 5 GiB. */
-const SINGLE_PUT_MAX = 5 * 1024 ** 3;
 const PARALLEL = 16;
 
 /** Where to get each object. */
 export async function lfsDownloads(
-  ports: Pick<Ports, 'table' | 'blobs'>,
+  ports: Pick<Ports, 'table' | 'blobs' | 'clock'>,
   caller: Caller,
   ref: ModelRef,
   objects: readonly LfsObject[],
@@ -63,7 +65,7 @@ export async function lfsDownloads(
       if (wrong !== undefined) return { ...object, error: { code: 422, message: wrong } };
       const key = blobKey(model.workspace, model.id, object.oid);
       const stat = await ports.blobs.stat(key);
-      if (!stat) return { ...object, error: { code: 404, message: 'The model has no such object.' } };
+      if (!stat) return { ...object, error: { code: 404, message: await whyMissing(ports, model, object) } };
       if (stat.size !== object.size)
         return { ...object, error: { code: 422, message: `The object has ${stat.size} bytes.` } };
       return { ...object, url: await ports.blobs.presignGet(key, { expiresIn: LFS_URL_LIFETIME }) };
@@ -72,34 +74,57 @@ export async function lfsDownloads(
   );
 }
 
+async function whyMissing(
+  ports: Pick<Ports, 'table' | 'clock'>,
+  model: StoredModel,
+  { oid }: LfsObject,
+): Promise<string> {
+  const verifying = (await lfsState(ports, model, oid))?.state === 'VERIFYING';
+  return verifying
+    ? 'The object is still being verified: try again in a minute.'
+    : 'The model has no such object.';
+}
+
 /**
- * Where to put each object that the model does not have; {@link verifyLfs} then takes it in.
+ * Where to put each object that the model does not have; {@link verifyLfs} then takes it in. One that was sent and is
+ * being verified need not be sent again.
  * @param inParts as the `multipart` transfer of Hugging Face's client: {@link completeParts} comes before
+ * @param later as {@link verifyLfs} takes it: what is being verified for too long is ordered again
  */
 export async function lfsUploads(
   ports: Pick<Ports, 'table' | 'blobs' | 'clock'>,
   caller: Caller,
   ref: ModelRef,
   objects: readonly LfsObject[],
-  inParts = false,
+  { inParts = false, later }: { inParts?: boolean; later?: VerifyLater | undefined } = {},
 ): Promise<LfsAnswer[]> {
   authorize(caller, 'contributor', ref);
   const model = await findModel(ports.table, ref);
+  const stat = (oid: string) => ports.blobs.stat(blobKey(model.workspace, model.id, oid));
+  const valid = objects.filter((object) => problemOf(object) === undefined).map(({ oid }) => oid);
+  const found = await pMap(valid, async (oid) => ((await stat(oid)) ? [oid] : []), { concurrency: PARALLEL });
+  const there = new Set(found.flat());
+  await promiseObjects(ports, model, [...there]);
   return pMap(
     objects,
     async (object): Promise<LfsAnswer> => {
       const { oid, size } = object;
       const wrong = problemOf(object);
       if (wrong !== undefined) return { ...object, error: { code: 422, message: wrong } };
-      if (size > SINGLE_PUT_MAX && !inParts)
+      if (size > PART_BYTES_MAX && !inParts)
         return { ...object, error: { code: 422, message: 'Files over 5 GiB are sent by `cairn push`.' } };
-      const stat = await ports.blobs.stat(blobKey(model.workspace, model.id, oid));
-      if (stat?.size === size) return object;
-      if (stat) return { ...object, error: { code: 422, message: `The object has ${stat.size} bytes.` } };
+      const known = there.has(oid) ? await stat(oid) : undefined;
+      if (known?.size === size) return object;
+      if (known) return { ...object, error: { code: 422, message: `The object has ${known.size} bytes.` } };
+      const sent = later && (await lfsState(ports, model, oid));
+      if (later && sent?.state === 'VERIFYING' && sent.size === size) {
+        await reorderIfLost(ports, model, sent, later);
+        return object;
+      }
       const upload = uuidv7();
       if (inParts && size > 0)
         return { ...object, upload, parts: await beginParts(ports, model, upload, size) };
-      const url = await ports.blobs.presignPut(stagingKey(model, upload), {
+      const url = await ports.blobs.presignPut(lfsStagingKey(model.workspace, model.id, upload), {
         expiresIn: LFS_URL_LIFETIME,
         size,
       });
@@ -115,7 +140,7 @@ async function beginParts(
   upload: string,
   size: number,
 ): Promise<LfsParts> {
-  const key = stagingKey(model, upload);
+  const key = lfsStagingKey(model.workspace, model.id, upload);
   const plan = planParts(size);
   const { uploadId } = await ports.blobs.createMultipart(key, { size, partSize: plan.partSize });
   const urls = await pMap(
@@ -164,14 +189,16 @@ export async function completeParts(
 
 /**
  * Brings an uploaded object to its content address once its bytes are found to be what its name says.
+ * @param later with it, an object that is too large for a request is verified afterwards; who needs it has to wait
  * @throws CairnError `UPLOAD_INCOMPLETE`, `SIZE_MISMATCH`, `DIGEST_MISMATCH`
  */
 export async function verifyLfs(
-  ports: Pick<Ports, 'table' | 'blobs'>,
+  ports: Pick<Ports, 'table' | 'blobs' | 'clock'>,
   caller: Caller,
   ref: ModelRef,
   { oid, size }: LfsObject,
   upload: string | undefined,
+  later?: VerifyLater,
 ): Promise<void> {
   authorize(caller, 'contributor', ref);
   const wrong = problemOf({ oid, size });
@@ -184,18 +211,19 @@ export async function verifyLfs(
     checkSize(announced, there.size);
     return;
   }
-  const staged = upload === undefined ? undefined : stagingKey(model, upload);
+  const staged = upload === undefined ? undefined : lfsStagingKey(model.workspace, model.id, upload);
   const stat = staged && (await ports.blobs.stat(staged));
-  if (!staged || !stat)
+  if (!upload || !staged || !stat) {
     throw new CairnError('UPLOAD_INCOMPLETE', `The object ${oid} has not arrived.`, 'oid');
+  }
   checkSize(announced, stat.size);
-  checkDigest(announced, stat.sha256 ?? (await digest(ports.blobs, staged)));
-  await ports.blobs.copy(staged, key);
+  if (later && stat.sha256 === undefined && size > HASHED_AT_ONCE) {
+    await verifyLfsLater(ports, model, { oid, size }, upload, later);
+    return;
+  }
+  await admit(ports.blobs, { key: staged, stat, path: oid, sha256: oid }, () => key);
   await ports.blobs.delete(staged);
 }
-
-const stagingKey = (model: StoredModel, upload: string) =>
-  `${lfsStagingPrefix(model.workspace, model.id)}${upload}`;
 
 function problemOf({ oid, size }: LfsObject): string | undefined {
   if (!/^[0-9a-f]{64}$/.test(oid)) return 'oid must be 64 lower-case hexadecimal digits.';

@@ -11,6 +11,7 @@ import { POINTER_MAX, parseLfsPointer } from './git/lfs-pointer.ts';
 import type { ObjectDatabase } from './git/object-database.ts';
 import { isSubmodule, isTree, treeEntries } from './git/tree-entries.ts';
 import { turns } from './git/turns.ts';
+import { lfsStates } from './lfs-verification.ts';
 
 /** Reads of the repository and requests to the store under way at once. */
 const PARALLEL = 16;
@@ -35,20 +36,25 @@ interface Found {
  * The files of a pushed commit as a version's, the bytes of those that Git itself keeps at their content address.
  * @param known files of the version before, whose bytes are there
  * @returns also what the commit has that no version can hold: it stays in Git alone
- * @throws CairnError `FILE_NOT_FOUND` naming the files whose LFS objects are missing; `INVALID_ARGUMENT`
+ * @param wait for LFS objects that are still being verified; without it nobody waits
+ * @throws CairnError `FILE_NOT_FOUND` naming the files whose LFS objects are missing, `DIGEST_MISMATCH` those that were
+ * refused, `UPLOAD_INCOMPLETE` those that are still being verified; `INVALID_ARGUMENT`
  */
 export async function pushedFiles(
-  ports: Pick<Ports, 'blobs'>,
+  ports: Pick<Ports, 'table' | 'blobs' | 'clock'>,
   model: Owner,
   database: ObjectDatabase,
   tree: string,
   known: readonly VersionFile[],
+  wait?: Wait,
 ): Promise<{ files: VersionFile[]; left: string[] }> {
   const { found, left } = await listTree(database, tree);
   if (found.length === 0)
     throw new CairnError('INVALID_ARGUMENT', 'A version needs at least one file.', 'files');
   const before = new Map(known.map((file) => [file.oid, file]));
-  const missing: string[] = [];
+  const missing: LfsFile[] = [];
+  const has = async ({ sha256, size }: LfsFile) =>
+    (await ports.blobs.stat(blobKey(model.workspace, model.id, sha256)))?.size === size;
   const files = await pMap(
     found,
     async ({ path, oid, mode }): Promise<VersionFile> => {
@@ -58,17 +64,43 @@ export async function pushedFiles(
         (await database.sizeOf(oid)) < POINTER_MAX ? (await database.read(oid))?.content : undefined;
       const pointer = content && parseLfsPointer(content);
       if (pointer) {
-        const stat = await ports.blobs.stat(blobKey(model.workspace, model.id, pointer.sha256));
-        if (stat?.size !== pointer.size) missing.push(path);
-        return { path, oid, mode, ...pointer };
+        const file = { path, oid, mode, ...pointer };
+        if (!(await has(file))) missing.push(file);
+        return file;
       }
       const bytes = content ?? (await database.read(oid))?.content ?? new Uint8Array();
       return { path, oid, mode, size: bytes.length, sha256: await putBytes(ports, model, bytes) };
     },
     { concurrency: PARALLEL },
   );
-  if (missing.length > 0) throw lfsMissing(missing);
+  await requireLfs(ports, model, missing, has, wait);
   return { files, left };
+}
+
+type LfsFile = Pick<VersionFile, 'path' | 'sha256' | 'size'>;
+
+/** Is told which files' LFS objects are still being verified, and returns true when they are to be looked at again. */
+export type Wait = (paths: readonly string[]) => Promise<boolean>;
+
+async function requireLfs(
+  ports: Pick<Ports, 'table' | 'clock'>,
+  model: Owner,
+  absent: readonly LfsFile[],
+  has: (file: LfsFile) => Promise<boolean>,
+  wait: Wait | undefined,
+): Promise<void> {
+  for (let missing = absent; missing.length > 0; ) {
+    const { verifying, refused } = await lfsStates(ports, model, missing);
+    // One whose verification ended since it was looked for is there.
+    const there = await pMap(missing, has, { concurrency: PARALLEL });
+    missing = missing.filter((_, index) => !there[index]);
+    const paths = missing.map(({ path }) => path);
+    const wrong = paths.filter((path) => refused.includes(path));
+    if (wrong.length > 0) throw lfsRefused(wrong);
+    const lost = paths.filter((path) => !verifying.includes(path));
+    if (lost.length > 0) throw lfsMissing(lost);
+    if (paths.length > 0 && !(await wait?.(paths))) throw lfsVerifying(paths);
+  }
 }
 
 async function listTree(database: ObjectDatabase, root: string): Promise<{ found: Found[]; left: string[] }> {
@@ -130,8 +162,25 @@ async function putBytes(ports: Pick<Ports, 'blobs'>, model: Owner, bytes: Uint8A
   return sha256;
 }
 
-function lfsMissing(paths: readonly string[]): CairnError {
-  const named = paths.toSorted().slice(0, 20).join(', ');
+const lfsMissing = (paths: readonly string[]) =>
+  new CairnError('FILE_NOT_FOUND', `the LFS objects of ${listed(paths)} are missing`, 'files');
+
+const lfsRefused = (paths: readonly string[]) =>
+  new CairnError(
+    'DIGEST_MISMATCH',
+    `the bytes that were sent for ${listed(paths)} are not those that the LFS pointer names, and were removed`,
+    'files',
+  );
+
+const lfsVerifying = (paths: readonly string[]) =>
+  new CairnError(
+    'UPLOAD_INCOMPLETE',
+    `the bytes of ${listed(paths)} are still being verified: push again in a minute`,
+    'files',
+  );
+
+/** Some of them by name. */
+export function listed(paths: readonly string[]): string {
   const more = paths.length > 20 ? ` and ${paths.length - 20} more` : '';
-  return new CairnError('FILE_NOT_FOUND', `the LFS objects of ${named}${more} are missing`, 'files');
+  return `${paths.toSorted().slice(0, 20).join(', ')}${more}`;
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { uuidv7 } from 'uuidv7';
 import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Item, Table } from '../ports/table.ts';
@@ -135,7 +135,8 @@ export async function refTable(
   for (const { name, oid, peeled } of refs.values()) names[name] = peeled === undefined ? oid : [oid, peeled];
   const json = Buffer.from(JSON.stringify(names));
   if (json.length <= INLINE_BYTES) return { names };
-  const blob = refsBlobKey(model.workspace, model.id, createHash('sha256').update(json).digest('hex'));
+  // Of its own: one that was used before may be removed just now.
+  const blob = refsBlobKey(model.workspace, model.id, uuidv7());
   await ports.blobs.put(blob, json);
   return { blob };
 }

@@ -9,6 +9,7 @@ import { arrivalStagingKey, blobKey } from '../storage/prefix.ts';
 import { addVersion, checkPaths } from './create-version.ts';
 import { createModel, findModel, type ModelRef, type StoredModel } from './model.ts';
 import { inspectObjects, readTexts } from './stored-files.ts';
+import { relyingOnBytes } from './sweep.ts';
 import { findVersion, type StoredVersion } from './version.ts';
 import { getWorkspace } from './workspace.ts';
 
@@ -67,9 +68,6 @@ async function register(
 ): Promise<StoredVersion> {
   const inspection = await inspectObjects(ports.blobs, staged);
   const model = await findOrCreate(ports, caller, arrival);
-  for (const { key, sha256 } of staged)
-    await ports.blobs.copy(key, blobKey(model.workspace, model.id, sha256));
-  const files = await readTexts(ports.blobs, model, staged);
   const draft = {
     message: arrival.message,
     description: '',
@@ -77,11 +75,16 @@ async function register(
     source: { via: 'incoming' as const },
   };
   try {
-    return await addVersion(ports, caller, model, draft, files, inspection, async (number) => {
-      if (await ports.table.get(arrivalKey(arrival.id)))
-        throw new CairnError('CONFLICT', 'It is registered already.');
-      const body: Registered = { model: model.id, version: number };
-      return [{ put: { ...arrivalKey(arrival.id), body }, if: 'absent' }];
+    return await relyingOnBytes(ports, model, async (since) => {
+      for (const { key, sha256 } of staged)
+        await ports.blobs.copy(key, blobKey(model.workspace, model.id, sha256));
+      const files = await readTexts(ports.blobs, model, staged);
+      return addVersion(ports, caller, model, draft, files, inspection, since, async (number) => {
+        if (await ports.table.get(arrivalKey(arrival.id)))
+          throw new CairnError('CONFLICT', 'It is registered already.');
+        const body: Registered = { model: model.id, version: number };
+        return [{ put: { ...arrivalKey(arrival.id), body }, if: 'absent' }];
+      });
     });
   } catch (error) {
     const elsewhere = error instanceof CairnError && error.code === 'CONFLICT';

@@ -51,8 +51,11 @@ const loaded = new WeakMap<Table, Map<string, Loaded>>();
 
 /** The objects of a repository as its root names them. */
 export async function openObjects(ports: ReadPorts, model: Owner, root: Repository): Promise<ObjectDatabase> {
-  return objectDatabase(await openSources(ports, model, root));
+  return objectDatabase(keptAs(model), await openSources(ports, model, root));
 }
+
+/** What a process keeps the objects of a repository under. */
+export const keptAs = (model: Owner) => (oid: string) => model.id + oid;
 
 /** The packs of a repository, as places to look for entries. */
 export async function openSources(ports: ReadPorts, model: Owner, root: Repository): Promise<EntrySource[]> {

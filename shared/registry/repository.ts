@@ -20,6 +20,15 @@ export interface Repository {
   readonly pushed?: true;
   /** The pack file that holds what the packs up to a number held. */
   readonly consolidated?: Consolidated;
+  readonly sweeps?: Sweeps;
+}
+
+/** Garbage collections by number: while the last has not ended, the bytes that its record names may go. */
+export interface Sweeps {
+  readonly last: number;
+  readonly ended: number;
+  /** When the last one began. */
+  readonly at: number;
 }
 
 export interface Consolidated {
@@ -36,6 +45,8 @@ export interface MainBranch {
   readonly version: number;
   /** Somebody else made the commit: its trees cannot be worked out from its file list. */
   readonly pushed?: true;
+  /** Its `.gitattributes`, if somebody's own lines stand in it. */
+  readonly attributes?: string;
 }
 
 /** Refs by name; too many for an item are in an immutable object. An annotated tag has what it names beside it. */

@@ -1,13 +1,14 @@
 import type { Caller } from '../access/caller.ts';
 import { allows } from '../access/grant.ts';
-import { CairnError } from '../errors.ts';
 import type { Ports } from '../ports/ports.ts';
-import { type Clause, fulfils, parseFilter } from '../search/filter.ts';
+import type { Item } from '../ports/table.ts';
+import { type Clause, fulfils, parseFilter, predicate, tagOf } from '../search/filter.ts';
 import { offsetOf, offsetPage } from '../search/offset-page.ts';
 import { compareBy, parseOrder } from '../search/order-by.ts';
-import { describeAll, type FoundModel } from './found-model.ts';
-import { modelsPartition } from './keys.ts';
-import { findModel, modelsOf, type StoredModel } from './model.ts';
+import { describeAll, type FoundModel, lastUpdates } from './found-model.ts';
+import { modelEntryKey, modelsPartition } from './keys.ts';
+import { modelsOf, type StoredModel } from './model.ts';
+import { ModelName } from './name.ts';
 import { isPrompt, MODEL_FILTER, MODEL_ORDER, namesWanted, splitPromptClause } from './search-fields.ts';
 import { getWorkspace } from './workspace.ts';
 
@@ -29,38 +30,52 @@ export async function findModels(
   const { clauses, prompts } = splitPromptClause(parseFilter(search.filter, MODEL_FILTER));
   const orders = parseOrder(search.orderBy, MODEL_ORDER);
   const byName = orders.every(({ key }) => key === 'name');
-  const descending = orders[0]?.ascending === false;
+  const descending = byName && orders[0]?.ascending === false;
   // By name they come in order: what is behind the page need not be read.
-  const enough = byName && !descending ? offsetOf(search.pageToken) + search.limit + 1 : Infinity;
+  const enough = byName ? offsetOf(search.pageToken) + search.limit + 1 : Number.POSITIVE_INFINITY;
+  // Where nothing but names is asked about, nearly all that is read is shown.
+  const shownOnly = !clauses.some(({ entity }) => entity === 'tag');
   const found: StoredModel[] = [];
-  for await (const models of visibleModels(ports, caller, search.workspace, clauses)) {
-    for (const model of models)
-      if (isPrompt(model) === prompts && clauses.every((clause) => holds(model, clause))) found.push(model);
+  for await (const ids of visibleIds(ports, caller, search.workspace, clauses, {
+    wanted: enough,
+    descending,
+  })) {
+    for (let at = 0; at < ids.length && found.length < enough; ) {
+      const missing = Math.max(enough - found.length, READ_AT_LEAST);
+      const count = shownOnly ? Math.min(missing, MODELS_AT_ONCE) : MODELS_AT_ONCE;
+      for (const model of await modelsOf(ports.table, ids.slice(at, at + count)))
+        if (isPrompt(model) === prompts && clauses.every((clause) => holds(model, clause))) found.push(model);
+      at += count;
+    }
     if (found.length >= enough) break;
   }
   if (byName) {
-    if (descending) found.reverse();
     const page = offsetPage(found, search.pageToken, search.limit);
     return { ...page, items: await describeAll(ports.table, page.items) };
   }
-  const described = await describeAll(ports.table, found);
-  const sortValue = ({ model, lastUpdated }: FoundModel, key: string) =>
-    key === 'name' ? model.name : lastUpdated;
-  described.sort((a, b) => {
+  const times = await lastUpdates(ports.table, found);
+  const dated = found.map((model, index) => ({ model, lastUpdated: times[index] ?? model.updatedAt }));
+  dated.sort((a, b) => {
     for (const { key, ascending } of orders) {
-      const difference = compareBy(sortValue(a, key), sortValue(b, key), ascending);
+      const difference =
+        key === 'name'
+          ? compareBy(a.model.name, b.model.name, ascending)
+          : compareBy(a.lastUpdated, b.lastUpdated, ascending);
       if (difference !== 0) return difference;
     }
     return compareBy(a.model.name, b.model.name, true);
   });
-  return offsetPage(described, search.pageToken, search.limit);
+  const page = offsetPage(dated, search.pageToken, search.limit);
+  const models = page.items.map(({ model }) => model);
+  return { ...page, items: await describeAll(ports.table, models) };
 }
 
 const holds = (model: StoredModel, clause: Clause) =>
-  fulfils(clause, ({ entity, key }) => (entity === 'tag' ? model.tags[key] : model.name));
+  fulfils(clause, ({ entity, key }) => (entity === 'tag' ? tagOf(model.tags, key) : model.name));
 
 const MODELS_AT_ONCE = 100;
 const NAMES_AT_ONCE = 1000;
+const READ_AT_LEAST = 10;
 
 /** The models that the caller may see and the filter's clauses about names leave, by name, some at a time. */
 export async function* visibleModels(
@@ -69,36 +84,44 @@ export async function* visibleModels(
   workspace: string,
   clauses: readonly Clause[],
 ): AsyncGenerator<readonly StoredModel[]> {
+  for await (const ids of visibleIds(ports, caller, workspace, clauses)) {
+    for (let at = 0; at < ids.length; at += MODELS_AT_ONCE)
+      yield await modelsOf(ports.table, ids.slice(at, at + MODELS_AT_ONCE));
+  }
+}
+
+/** Their ids: of the models themselves nothing is read. `wanted` is how many the caller can use at most. */
+async function* visibleIds(
+  ports: Pick<Ports, 'table'>,
+  caller: Caller,
+  workspace: string,
+  clauses: readonly Clause[],
+  { wanted = NAMES_AT_ONCE, descending = false } = {},
+): AsyncGenerator<readonly string[]> {
+  const tests = clauses.filter(({ entity, key }) => entity === 'attribute' && key === 'name').map(predicate);
+  const idsOf = (entries: readonly (Item | undefined)[]) =>
+    entries
+      .filter((entry) => entry !== undefined)
+      .filter(({ sk: name }) => tests.every((test) => test(name)))
+      .filter(({ sk: name }) => allows(caller, 'viewer', { workspace, name }))
+      .map(({ body }) => (body as { id: string }).id);
   const { names, prefix } = namesWanted(clauses);
   if (names) {
-    for (const name of names.toSorted()) {
-      if (!allows(caller, 'viewer', { workspace, name })) continue;
-      const model = await ifThere(findModel(ports.table, { workspace, name }));
-      if (model) yield [model];
+    const ordered = names.filter((name) => ModelName.safeParse(name).success).toSorted();
+    if (descending) ordered.reverse();
+    for (let at = 0; at < ordered.length; at += MODELS_AT_ONCE) {
+      const some = ordered.slice(at, at + MODELS_AT_ONCE);
+      yield idsOf(await ports.table.getMany(some.map((name) => modelEntryKey(workspace, name))));
     }
     return;
   }
   await getWorkspace(ports, workspace);
-  const aboutNames = clauses.filter(({ entity, key }) => entity === 'attribute' && key === 'name');
+  const limit = tests.length === 0 ? Math.min(wanted, NAMES_AT_ONCE) : NAMES_AT_ONCE;
   for (let after: string | undefined; ; ) {
-    const limit = aboutNames.length === 0 ? MODELS_AT_ONCE : NAMES_AT_ONCE;
-    const page = await ports.table.query({ pk: modelsPartition(workspace), prefix, after, limit });
-    const ids = page.items
-      .filter(({ sk: name }) => aboutNames.every((clause) => fulfils(clause, () => name)))
-      .filter(({ sk: name }) => allows(caller, 'viewer', { workspace, name }))
-      .map(({ body }) => (body as { id: string }).id);
-    for (let at = 0; at < ids.length; at += MODELS_AT_ONCE)
-      yield await modelsOf(ports.table, ids.slice(at, at + MODELS_AT_ONCE));
+    const query = { pk: modelsPartition(workspace), prefix, after, reverse: descending, limit };
+    const page = await ports.table.query(query);
+    yield idsOf(page.items);
     after = page.items.at(-1)?.sk;
     if (!page.more) return;
-  }
-}
-
-async function ifThere(finding: Promise<StoredModel>): Promise<StoredModel | undefined> {
-  try {
-    return await finding;
-  } catch (error) {
-    if (error instanceof CairnError && error.code === 'MODEL_NOT_FOUND') return undefined;
-    throw error;
   }
 }

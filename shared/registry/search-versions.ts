@@ -2,14 +2,14 @@ import type { Caller } from '../access/caller.ts';
 import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Table } from '../ports/table.ts';
-import { type Clause, fulfils, parseFilter } from '../search/filter.ts';
+import { type Clause, fulfils, parseFilter, tagOf } from '../search/filter.ts';
 import { offsetPage } from '../search/offset-page.ts';
 import { compareBy, parseOrder } from '../search/order-by.ts';
 import { modelChain, runVersionsPartition, VERSION_PREFIX, versionKey } from './keys.ts';
 import type { StoredModel } from './model.ts';
 import { isPrompt, splitPromptClause, VERSION_FILTER, VERSION_ORDER } from './search-fields.ts';
 import { type SearchRequest, visibleModels } from './search-models.ts';
-import { type StoredVersion, storedVersion, type Version } from './version.ts';
+import { lastUpdated, type StoredVersion, storedVersion, type Version } from './version.ts';
 
 export interface FoundVersion {
   readonly model: StoredModel;
@@ -80,7 +80,7 @@ async function* candidates(
 
 const holds = (model: StoredModel, version: Version, clause: Clause) =>
   fulfils(clause, ({ entity, key }) =>
-    entity === 'tag' ? version.tags[key] : attribute({ model, version }, key),
+    entity === 'tag' ? tagOf(version.tags, key) : attribute({ model, version }, key),
   );
 
 function attribute(
@@ -105,6 +105,3 @@ function attribute(
 
 /** The URI that a version came from: what its client named, or for one that came through another door its own place here. */
 export const sourceUri = ({ source, reference }: Version): string => source.uri ?? reference ?? '';
-
-/** When the version's record changed last. */
-export const lastUpdated = ({ updatedAt, createdAt }: Version): number => updatedAt ?? createdAt;

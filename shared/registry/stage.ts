@@ -4,7 +4,7 @@ import { commit, exclusively } from '../audit/commit.ts';
 import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Op, Table } from '../ports/table.ts';
-import { modelChain, stageKey, stagePrefix, VERSION_PREFIX, versionKey } from './keys.ts';
+import { modelChain, STAGE_PREFIX, stageKey, stagePrefix, VERSION_PREFIX, versionKey } from './keys.ts';
 import { findModelId } from './model.ts';
 import {
   changeOfVersion,
@@ -81,7 +81,9 @@ async function inStage(table: Table, id: string, stage: Stage): Promise<number[]
 
 /** The newest version of each stage, by number: a few reads, however many versions there are. */
 export async function latestVersions(table: Table, id: string): Promise<StoredVersion[]> {
-  const staged = await Promise.all(STAGES.map((stage) => newestInStage(table, id, stage)));
+  const anyStaged =
+    (await table.query({ pk: modelChain(id), prefix: STAGE_PREFIX, limit: 1 })).items.length > 0;
+  const staged = anyStaged ? await Promise.all(STAGES.map((stage) => newestInStage(table, id, stage))) : [];
   const plain = await newestWithoutStage(table, id);
   return [plain, ...staged].filter((version) => version !== undefined).sort((a, b) => a.number - b.number);
 }

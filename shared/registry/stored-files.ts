@@ -4,7 +4,8 @@ import { readAll } from '../storage/read-all.ts';
 import { type BlobFile, GIT_TEXT_MAX, isGitText } from './commit-version.ts';
 import { type Inspection, inspect } from './inspect.ts';
 
-interface StoredFile {
+/** A file at its content address. */
+export interface StoredFile {
   readonly path: string;
   readonly size: number;
   readonly sha256: string;

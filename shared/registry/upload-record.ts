@@ -1,7 +1,7 @@
 import { CairnError } from '../errors.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Item } from '../ports/table.ts';
-import type { HashCheckpoint } from '../storage/checkpointed-digest.ts';
+import type { Checked } from '../storage/admit.ts';
 import { uploadKey } from './keys.ts';
 import type { ModelRef, StoredModel } from './model.ts';
 
@@ -12,7 +12,9 @@ export interface Upload {
   readonly version: number;
   readonly state: 'OPEN' | 'VERIFYING' | 'COMPLETED' | 'ABORTED';
   /** How far verification has come in the file of that index, and in which of its objects, when it takes several runs. */
-  readonly checked?: { readonly file: number; readonly etag: string; readonly hashed: HashCheckpoint };
+  readonly checked?: Checked & { readonly file: number };
+  /** When its verification was ordered, or came further. */
+  readonly verifyingAt?: number;
   readonly createdAt: number;
   readonly createdBy: string;
   /** Milliseconds since the epoch. */

@@ -12,7 +12,8 @@ import { checkPaths, fromRun, newVersion, type VersionDraft } from './create-ver
 import { modelChain, repositoryKey, uploadKey, versionKey } from './keys.ts';
 import { findModel, type ModelRef, type StoredModel } from './model.ts';
 import { readRepository } from './repository.ts';
-import { type PlannedFile, planItem, readPlan } from './upload-plan.ts';
+import { type Reliance, relyingOnBytes, requireKept } from './sweep.ts';
+import { type AdoptedFile, type PlannedFile, planItem, readPlan } from './upload-plan.ts';
 import { findUpload, isOpen, requireOpen, type Upload, type UploadRef } from './upload-record.ts';
 import { changeOfVersion } from './version.ts';
 
@@ -54,20 +55,50 @@ export async function createUpload(
   authorize(caller, 'contributor', ref);
   checkPaths(files.map(({ path }) => path));
   const model = await findModel(ports.table, ref);
-  const id = uuidv7();
-  const planned = await pMap(files.entries(), ([index, file]) => planFile(ports, model, id, index, file), {
-    concurrency: PARALLEL,
+  return relyingOnBytes(ports, model, async (since) => {
+    const id = uuidv7();
+    const planned = await pMap(files.entries(), ([index, file]) => planFile(ports, model, id, index, file), {
+      concurrency: PARALLEL,
+    });
+    const upload = await beginUpload(
+      ports,
+      caller,
+      model,
+      draft,
+      { id, state: 'OPEN', files: planned },
+      since,
+    );
+    return { upload, files: await describeFiles(ports, model, upload, planned) };
   });
-  const plan = await planItem(ports.blobs, model, id, planned);
-  const upload = await exclusively(modelChain(model.id), async () => {
+}
+
+/** Writes what an upload expects, its record and its version's, which is PENDING. */
+export async function beginUpload(
+  ports: Ports,
+  caller: Caller,
+  model: StoredModel,
+  draft: VersionDraft,
+  {
+    id,
+    state,
+    files,
+  }: Pick<Upload, 'id' | 'state'> & { readonly files: readonly (PlannedFile | AdoptedFile)[] },
+  since: Reliance,
+): Promise<Upload> {
+  const plan = await planItem(ports.blobs, model, id, files);
+  return exclusively(modelChain(model.id), async () => {
     const root = await readRepository(ports.table, model.id);
+    // From here on the plan keeps them.
+    const digests = files.flatMap(({ sha256 = [] }) => sha256);
+    await requireKept(ports, model, root.body, since, digests);
     const number = root.body.nextNumber;
     const now = ports.clock.now();
     const record: Upload = {
       format: 1,
       id,
       version: number,
-      state: 'OPEN',
+      state,
+      ...(state === 'VERIFYING' ? { verifyingAt: now } : {}),
       createdAt: now,
       createdBy: caller.principal,
       expiresAt: now + LIFETIME_MS,
@@ -76,7 +107,7 @@ export async function createUpload(
     await commit(
       ports,
       caller,
-      { ...changeOfVersion(model.id, { ...ref, number }, 'upload.created'), after: record },
+      { ...changeOfVersion(model.id, { ...model, number }, 'upload.created'), after: record },
       [
         {
           put: { ...repositoryKey(model.id), body: { ...root.body, nextNumber: number + 1 } },
@@ -90,7 +121,6 @@ export async function createUpload(
     );
     return record;
   });
-  return { upload, files: await describeFiles(ports, model, upload, planned) };
 }
 
 /** An upload and what has arrived of it: where to go on after an interruption. @throws CairnError `UPLOAD_NOT_FOUND` */

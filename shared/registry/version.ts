@@ -136,6 +136,9 @@ export function storedVersion(item: Item): StoredVersion {
   return { ...(item.body as Version), rev: item.rev };
 }
 
+/** When the version's record changed last. */
+export const lastUpdated = ({ updatedAt, createdAt }: Version): number => updatedAt ?? createdAt;
+
 /** A page of a model's versions, newest first; deleted ones are left out. */
 export async function listVersions(
   ports: Pick<Ports, 'table'>,

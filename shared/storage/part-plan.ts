@@ -3,7 +3,9 @@ const MIB = 1024 * 1024;
 /** Files up to this size travel in one request. */
 const SINGLE_MAX = 64 * MIB;
 /** S3's greatest number of parts. */
-const PARTS_MAX = 10_000;
+export const PARTS_MAX = 10_000;
+/** S3's greatest part, and the most that one request stores: 5 GiB. */
+export const PART_BYTES_MAX = 5 * 1024 * MIB;
 /** S3's greatest object: 5 TiB. */
 export const FILE_MAX = 5 * 1024 * 1024 * MIB;
 

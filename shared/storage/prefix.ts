@@ -37,6 +37,6 @@ export const refsBlobPrefix = (workspace: string, modelId: string) =>
 export const fileListBlobKey = (workspace: string, modelId: string, name: string) =>
   `${modelPrefix(workspace, modelId)}files/${name}.json`;
 
-/** Where objects of Git LFS wait to be verified. */
-export const lfsStagingPrefix = (workspace: string, modelId: string) =>
-  `${modelPrefix(workspace, modelId)}staging/lfs/`;
+/** Where an object of Git LFS waits to be verified. */
+export const lfsStagingKey = (workspace: string, modelId: string, upload: string) =>
+  `${stagingPrefix(workspace, modelId)}lfs/${upload}`;

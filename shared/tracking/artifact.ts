@@ -9,7 +9,7 @@ import type { BlobStat } from '../ports/blob-store.ts';
 import { itemsOf } from '../ports/items-of.ts';
 import type { ListPage, PageRequest } from '../ports/page.ts';
 import type { Ports } from '../ports/ports.ts';
-import type { Table } from '../ports/table.ts';
+import type { Op, Table } from '../ports/table.ts';
 import { artifactsPartition } from './keys.ts';
 import { findLoggedModel } from './logged-model.ts';
 import { findRun } from './run.ts';
@@ -65,40 +65,56 @@ export async function putArtifact(
 ): Promise<Artifact> {
   authorize(caller, 'contributor', owner);
   requirePath(path);
+  // Who cannot have the path is told before all the bytes have come.
+  await refuseClash(ports.table, artifactsPartition(owner.id), path);
   const key = newArtifactKey(owner);
   const stat =
     bytes instanceof Uint8Array
       ? await ports.blobs.put(key, bytes, { sha256: createHash('sha256').update(bytes).digest('hex') })
       : await ports.blobs.put(key, bytes, size === undefined ? {} : { size });
-  return recordArtifact(ports, owner, path, key, stat);
+  try {
+    return await recordArtifact(ports, owner, path, key, stat);
+  } catch (error) {
+    // Nothing was written then, and nobody else knows of the bytes.
+    if (error instanceof CairnError) await ports.blobs.delete(key);
+    throw error;
+  }
 }
 
 export const newArtifactKey = (owner: ArtifactOwner) => `${artifactsPrefix(owner)}artifacts/${uuidv7()}`;
 
-/** Gives bytes that are in the store their path; those that it had before go. */
+/**
+ * Gives bytes that are in the store their path, in one transaction with what `also` returns; those that it had before go.
+ * Changes nothing if that is undefined: the bytes have had their path before.
+ */
 export async function recordArtifact(
   ports: Ports,
   owner: ArtifactOwner,
   path: string,
   key: string,
   { size, sha256 }: BlobStat,
+  also: () => Promise<readonly Op[] | undefined> = async () => [],
 ): Promise<Artifact> {
   const artifact: Artifact = { path, size, key, ...(sha256 === undefined ? {} : { sha256 }) };
   const pk = artifactsPartition(owner.id);
   const before = await exclusively(`${pk}/${path}`, async () => {
+    const others = await also();
+    if (!others) return undefined;
     await refuseClash(ports.table, pk, path);
     const item = await ports.table.get({ pk, sk: path });
     await ports.table.transact([
       { put: { pk, sk: path, body: artifact }, if: item ? { rev: item.rev } : 'absent' },
+      ...others,
     ]);
     return item?.body as Artifact | undefined;
   });
-  if (before) await ports.blobs.delete(before.key);
+  // Told twice at the same time, they are the same bytes.
+  if (before && before.key !== key) await ports.blobs.delete(before.key);
   return artifact;
 }
 
 /** @throws CairnError `INVALID_ARGUMENT` for a path that would be a file and a folder */
-async function refuseClash(table: Table, pk: string, path: string): Promise<void> {
+export async function refuseClash(table: Table, pk: string, path: string): Promise<void> {
   const parts = path.split('/');
   const above = parts.slice(1).map((_, index) => ({ pk, sk: parts.slice(0, index + 1).join('/') }));
   const found = above.length > 0 ? await table.getMany(above.slice(0, 100)) : [];

@@ -33,6 +33,7 @@ interface NameEntry {
 export const DEFAULT_EXPERIMENT = '0';
 const DEFAULT_NAME = 'Default';
 const NAME_MAX = 500;
+const TAGS_MAX_BYTES = 150_000;
 
 /** @throws CairnError `EXPERIMENT_EXISTS`, also while one of that name is deleted and not yet gone */
 export async function createExperiment(
@@ -49,6 +50,7 @@ export async function createExperiment(
   authorize(caller, 'contributor', { workspace });
   await getWorkspace(ports, workspace);
   requireName(name);
+  requireTags(input.tags);
   await ensureDefault(ports, workspace);
   const now = ports.clock.now();
   const experiment: Experiment = {
@@ -155,6 +157,7 @@ export async function updateExperiment(
       tags: merge(before.tags, patch.tags ?? {}),
       updatedAt: ports.clock.now(),
     };
+    requireTags(after.tags);
     const renamed = name !== before.name;
     if (renamed) {
       requireName(name);
@@ -226,6 +229,16 @@ async function ensureDefault(ports: Ports, workspace: string): Promise<void> {
 async function requireFree(table: Table, workspace: string, name: string): Promise<void> {
   if (!(await table.get(experimentNameKey(workspace, name)))) return;
   throw new CairnError('EXPERIMENT_EXISTS', `There is an experiment "${name}" already.`, 'name');
+}
+
+/** They are part of the record, and twice of the event that tells of a change. */
+function requireTags(tags: Experiment['tags']): void {
+  if (Buffer.byteLength(JSON.stringify(tags)) <= TAGS_MAX_BYTES) return;
+  throw new CairnError(
+    'INVALID_ARGUMENT',
+    `An experiment's tags have at most ${TAGS_MAX_BYTES} bytes in all.`,
+    'tags',
+  );
 }
 
 function requireName(name: string): void {

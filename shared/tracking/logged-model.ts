@@ -198,6 +198,27 @@ export async function setLoggedModelTags(
   });
 }
 
+/** Changes one tag by what it was: nobody who writes it at the same time is overwritten. One that is not there stays so. */
+export async function editLoggedModelTag(
+  ports: Ports,
+  caller: Caller,
+  id: string,
+  key: string,
+  edit: (value: string | undefined) => string,
+): Promise<void> {
+  // One of another tracking server.
+  if (!isLoggedModelId(id) || !(await ports.table.get(loggedModelKey(id)))) return;
+  await exclusively(loggedModelPartition(id), async () => {
+    await writable(ports.table, caller, id);
+    const at = { pk: loggedModelPartition(id), sk: `${TAG_PREFIX}${keyPart(key)}` };
+    const found = await ports.table.get(at);
+    const value = edit((found?.body as Named<string> | undefined)?.value);
+    await ports.table.transact([
+      { put: { ...at, body: { key, value } }, if: found ? { rev: found.rev } : 'absent' },
+    ]);
+  });
+}
+
 export async function logLoggedModelParams(
   ports: Ports,
   caller: Caller,

@@ -9,6 +9,7 @@ import { findModel, getModel, type ModelRef } from '../registry/model.ts';
 import { AliasName, ModelName, type Tags } from '../registry/name.ts';
 import { isPrompt } from '../registry/search-fields.ts';
 import { latestVersions } from '../registry/stage.ts';
+import type { VerifyLater } from '../registry/verify-work.ts';
 import { listFiles, type Source, type StoredVersion } from '../registry/version.ts';
 import { blobKey } from '../storage/prefix.ts';
 import { type ArtifactOwner, artifactOwner, artifactsBelow, PATH_MAX_BYTES } from './artifact.ts';
@@ -41,12 +42,14 @@ const NO_FILES: Resolved = { files: [] };
  * Makes the next version of a model from what its source names: a run's artifacts, a logged model's, or another version's
  * become a commit without any byte being copied. A source that Cairn does not keep, or that has no files yet, makes a
  * reference: a version without bytes, which cannot be deployed.
+ * @param verifyLater where requests are too short to hash what was not hashed on its way in: the version is then PENDING
  * @throws CairnError `INVALID_ARGUMENT` for sources that MLflow's server refuses too: local paths, `..`, another run's
  */
 export async function registerVersion(
   ports: Ports,
   caller: Caller,
   registration: Registration,
+  verifyLater?: VerifyLater,
 ): Promise<StoredVersion> {
   authorize(caller, 'contributor', registration);
   await findModel(ports.table, registration);
@@ -67,7 +70,7 @@ export async function registerVersion(
   const draft = { message: messageOf(registration), description, tags, source };
   return resolved.files.length === 0
     ? createReference(ports, caller, registration, draft, resolved.reference ?? registration.source)
-    : adoptVersion(ports, caller, registration, draft, resolved.files);
+    : adoptVersion(ports, caller, registration, draft, resolved.files, verifyLater);
 }
 
 const messageOf = ({ source, run }: Registration) =>

@@ -34,6 +34,8 @@ export interface ModelOutput {
 }
 
 const TEXT_MAX = 100_000;
+/** An item of the table has 350 KB at most. */
+const DATASET_BYTES_MAX = 300_000;
 
 /** Records what a run read. A dataset is known by its name and digest: told again, it stays as it is. */
 export async function logInputs(
@@ -42,7 +44,14 @@ export async function logInputs(
   run: string,
   inputs: { datasets: readonly DatasetInput[]; models: readonly ModelInput[] },
 ): Promise<void> {
-  for (const { dataset } of inputs.datasets) {
+  for (const input of inputs.datasets) {
+    const { dataset } = input;
+    if (Buffer.byteLength(JSON.stringify(input)) > DATASET_BYTES_MAX)
+      throw new CairnError(
+        'INVALID_ARGUMENT',
+        `Each of datasets has at most ${DATASET_BYTES_MAX} bytes with its tags.`,
+        'datasets',
+      );
     for (const text of [dataset.source, dataset.schema, dataset.profile]) {
       if (text !== undefined && text.length > TEXT_MAX)
         throw new CairnError(

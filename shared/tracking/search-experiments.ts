@@ -1,6 +1,6 @@
 import type { Caller } from '../access/caller.ts';
 import type { Ports } from '../ports/ports.ts';
-import { type Clause, type FilterFields, fulfils, parseFilter } from '../search/filter.ts';
+import { type Clause, type FilterFields, fulfils, parseFilter, tagOf } from '../search/filter.ts';
 import { offsetPage } from '../search/offset-page.ts';
 import { compareBy, parseOrder } from '../search/order-by.ts';
 import { type Experiment, experimentsOf } from './experiment.ts';
@@ -52,4 +52,6 @@ export async function searchExperiments(
 }
 
 const lookup = (experiment: Experiment, { entity, key }: Pick<Clause, 'entity' | 'key'>) =>
-  entity === 'tag' ? experiment.tags[key] : experiment[key as 'name' | 'id' | 'createdAt' | 'updatedAt'];
+  entity === 'tag'
+    ? tagOf(experiment.tags, key)
+    : experiment[key as 'name' | 'id' | 'createdAt' | 'updatedAt'];

@@ -421,6 +421,110 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
         await store.abortMultipart(first.key, first.uploadId);
       });
 
+      describe('whose sizes nobody knows', () => {
+        const beginOpen = async (count: number) => {
+          const partSize = opened.minPartSize;
+          const bytes = patterned((count - 1) * partSize + 1234);
+          const key = `${prefix()}open/file`;
+          const { uploadId } = await store.createMultipart(key, { parts: count });
+          const part = (number: number) => bytes.subarray(partSize * (number - 1), partSize * number);
+          const send = async (number: number, body: Uint8Array = part(number)): Promise<Response> => {
+            const url = await store.presignPart(key, uploadId, { number, expiresIn: 60 });
+            return fetch(url, { method: 'PUT', body: Buffer.from(body) });
+          };
+          const complete = async () =>
+            store.completeMultipart(key, uploadId, await store.listParts(key, uploadId));
+          return { key, uploadId, bytes, partSize, part, send, complete };
+        };
+
+        it.each([
+          [1, [1]],
+          [3, [3, 1, 2]],
+          [3, [2, 3, 1]],
+        ])('%d parts become one object, whatever order they come in', async (count, order) => {
+          const { key, uploadId, bytes, partSize, send, complete } = await beginOpen(count);
+          const etags = new Map<number, string>();
+          for (const number of order) {
+            const answer = await send(number);
+            expect(answer.status).toBe(200);
+            etags.set(number, answer.headers.get('etag')?.replaceAll('"', '') ?? '');
+          }
+          expect(await store.stat(key)).toBeUndefined();
+          const listed = await store.listParts(key, uploadId);
+          expect(listed).toEqual(
+            Array.from({ length: count }, (_, index) => ({
+              number: index + 1,
+              size: index + 1 === count ? 1234 : partSize,
+              etag: etags.get(index + 1),
+            })),
+          );
+          const completed = await complete();
+          expect(completed.size).toBe(bytes.length);
+          if (completed.sha256 !== undefined) expect(completed.sha256).toBe(digest(bytes));
+          expect(await store.stat(key)).toMatchObject({ size: bytes.length, etag: completed.etag });
+          expect(digest(await read(key))).toBe(digest(bytes));
+        });
+
+        it('parts that come at once become one object', async () => {
+          const { key, bytes, send, complete } = await beginOpen(4);
+          await Promise.all([1, 2, 3, 4].map((number) => send(number)));
+          await complete();
+          expect(digest(await read(key))).toBe(digest(bytes));
+        });
+
+        it('a last part that is sent again and is shorter replaces the one before', async () => {
+          const { key, bytes, partSize, send, complete } = await beginOpen(2);
+          await send(2, patterned(partSize));
+          await send(1);
+          await send(2);
+          const completed = await complete();
+          expect(completed.size).toBe(bytes.length);
+          if (completed.sha256 !== undefined) expect(completed.sha256).toBe(digest(bytes));
+          expect(digest(await read(key))).toBe(digest(bytes));
+        });
+
+        it('an only part that is sent again and is shorter replaces the one before', async () => {
+          const { key, bytes, send, complete } = await beginOpen(1);
+          await send(1, patterned(5000));
+          await send(1);
+          expect((await complete()).size).toBe(bytes.length);
+          expect(digest(await read(key))).toBe(digest(bytes));
+        });
+
+        it('names the first part that is missing, and goes on when it has come', async () => {
+          const { key, bytes, send, complete } = await beginOpen(3);
+          await send(1);
+          await send(3);
+          await expect(complete()).rejects.toMatchObject({
+            code: 'PART_MISSING',
+            message: expect.stringMatching(/part 2/),
+          });
+          expect(await store.stat(key)).toBeUndefined();
+          await send(2);
+          await complete();
+          expect(digest(await read(key))).toBe(digest(bytes));
+        });
+
+        it('parts that are not those that were sent are missing', async () => {
+          const { key, uploadId, send, complete } = await beginOpen(2);
+          await send(1);
+          await send(2);
+          const listed = await store.listParts(key, uploadId);
+          const other = listed.map((part) => ({ ...part, etag: '0'.repeat(32) }));
+          expect(await code(store.completeMultipart(key, uploadId, other))).toBe('PART_MISSING');
+          await complete();
+        });
+
+        it('an aborted one is unknown and left nothing', async () => {
+          const { key, uploadId, send } = await beginOpen(2);
+          await send(1);
+          await store.abortMultipart(key, uploadId);
+          expect(await code(store.listParts(key, uploadId))).toBe('NOT_FOUND');
+          expect((await send(2)).status).toBe(404);
+          expect(await store.stat(key)).toBeUndefined();
+        });
+      });
+
       it('an aborted upload is unknown and left nothing', async () => {
         const { key, uploadId, send } = await begin();
         await send(1);

@@ -20,7 +20,7 @@ import {
 } from '../../ports/blob-store.ts';
 import { requireKey } from '../blob-key.ts';
 import { contentDisposition } from '../content-disposition.ts';
-import { encryptionOf, type S3Bucket, unquoted } from './s3-bucket.ts';
+import { completedEtag, encryptionOf, type S3Bucket, unquoted } from './s3-bucket.ts';
 import { type CopyLimits, copyObject } from './s3-copy.ts';
 import { blobError } from './s3-error.ts';
 import { putObject } from './s3-put.ts';
@@ -135,20 +135,20 @@ export function openS3BlobStore({
         // Without an algorithm: a URL's bearer need not send one, and S3 adds the whole object's CRC64NVME by itself.
         const input = { ...object(key), ...encryptionOf(at) };
         const { UploadId = '' } = await client.send(new CreateMultipartUploadCommand(input));
-        return { uploadId: shapedUploadId({ ...shape, UploadId }) };
+        return { uploadId: shapedUploadId({ shape, UploadId }) };
       }),
 
     listParts: (key, uploadId) => on(key, () => partsThere(key, parseUploadId(key, uploadId).UploadId)),
 
     completeMultipart: (key, uploadId, parts) =>
       on(key, async () => {
-        const { UploadId, ...shape } = parseUploadId(key, uploadId);
+        const { UploadId, shape } = parseUploadId(key, uploadId);
         const count = partsOf(shape);
         const missing = () => missingPart(key, UploadId, parts, count);
         const complete = parts.length === count && parts.every(({ number }, index) => number === index + 1);
         if (!complete) throw await missing();
         const size = parts.reduce((sum, part) => sum + part.size, 0);
-        if (size !== shape.size) {
+        if ('size' in shape && size !== shape.size) {
           throw new BlobError('SIZE_MISMATCH', key, `${shape.size} bytes were announced and ${size} came`);
         }
         try {
@@ -161,7 +161,7 @@ export function openS3BlobStore({
               },
             }),
           );
-          return { size, etag: unquoted(ETag) };
+          return { size, etag: await completedEtag(at, key, ETag) };
         } catch (error) {
           const mapped = blobError(error, key);
           throw mapped instanceof BlobError && mapped.code === 'PART_MISSING' ? await missing() : mapped;
@@ -192,7 +192,8 @@ export function openS3BlobStore({
     presignPart: (key, uploadId, { number, size, expiresIn }) =>
       on(key, () => {
         const { UploadId } = parseUploadId(key, uploadId);
-        const input = { ...object(key), UploadId, PartNumber: number, ContentLength: size };
+        const length = size === undefined ? {} : { ContentLength: size };
+        const input = { ...object(key), UploadId, PartNumber: number, ...length };
         return getSignedUrl(client, new UploadPartCommand(input), { expiresIn });
       }),
   };

@@ -1,4 +1,4 @@
-import type { S3Client } from '@aws-sdk/client-s3';
+import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 
 /** Where objects are, and how they are stored there. */
 export interface S3Bucket {
@@ -27,3 +27,14 @@ export const uploadChecksum = ({ checksums }: Pick<S3Bucket, 'checksums'>) =>
 export const MAX_PARTS = 10_000;
 
 export const unquoted = (etag = ''): string => etag.replaceAll('"', '');
+
+/** The ETag of the object that an upload became; Ceph's answer has an empty one, so the object itself is asked. */
+export async function completedEtag(
+  { client, bucket }: Pick<S3Bucket, 'client' | 'bucket'>,
+  key: string,
+  answered: string | undefined,
+): Promise<string> {
+  if (unquoted(answered) !== '') return unquoted(answered);
+  const { ETag } = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+  return unquoted(ETag);
+}

@@ -11,7 +11,14 @@ import {
 import { createCRC64 } from 'hash-wasm';
 import { BlobError, type BlobStat, type PutOptions } from '../../ports/blob-store.ts';
 import { retried } from './retry.ts';
-import { encryptionOf, MAX_PARTS, type S3Bucket, unquoted, uploadChecksum } from './s3-bucket.ts';
+import {
+  completedEtag,
+  encryptionOf,
+  MAX_PARTS,
+  type S3Bucket,
+  unquoted,
+  uploadChecksum,
+} from './s3-bucket.ts';
 
 const MIB = 1024 * 1024;
 /** The least size of a part where the object's size is known. What has no second part goes in one request. */
@@ -145,7 +152,7 @@ async function putParts(
         ...(ifAbsent ? { IfNoneMatch: '*' } : {}),
       }),
     );
-    return unquoted(ETag);
+    return await completedEtag(to, key, ETag);
   } catch (error) {
     // Why it failed matters more than that its parts could not be removed: the bucket's lifecycle does it later.
     await Promise.allSettled([client.send(new AbortMultipartUploadCommand({ ...object, UploadId }))]);

@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm, stat, statfs, unlink, writeFile } from 'node:fs/promises';
 import { addAbortSignal, type Readable } from 'node:stream';
-import { BlobError, type MultipartShape, type PartStat } from '../../ports/blob-store.ts';
+import {
+  BlobError,
+  type BlobStat,
+  type KnownShape,
+  type MultipartShape,
+  type PartStat,
+} from '../../ports/blob-store.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { mismatch, writeStream } from './blob-writing.ts';
 import { syncDirectory } from './durable-file.ts';
@@ -9,7 +16,8 @@ import type { FileDigest, FileDigests } from './file-digests.ts';
 
 /**
  * An upload is a directory: `upload.json`, `data` with every part in its place, and in `parts/` one empty file for
- * each part that is durable, named `<number>-<size>-<etag>`: made in one step, after the data was flushed.
+ * each part that is durable, named `<number>-<size>-<etag>`: made in one step, after the data was flushed. Where the
+ * sizes are not known, the last of several parts is in `last` until all are there: it may come before its place is known.
  */
 interface Upload {
   readonly directory: string;
@@ -21,12 +29,13 @@ interface Upload {
   readonly digests: FileDigests;
   hashing: Promise<void>;
   closed: boolean;
+  /** What the request that puts it together will have. */
+  completing: Promise<BlobStat> | undefined;
+  /** The size of all parts but the last, once it is known. */
+  partSize: number | undefined;
 }
 
-interface UploadDescription extends MultipartShape {
-  readonly format: 1;
-  readonly key: string;
-}
+type UploadDescription = MultipartShape & { readonly format: 1; readonly key: string };
 
 /** An upload that got no part for so many milliseconds is removed when the store is opened. */
 const FORGOTTEN_AFTER = 7 * 24 * 60 * 60 * 1000;
@@ -35,7 +44,8 @@ const FORGOTTEN_AFTER = 7 * 24 * 60 * 60 * 1000;
 export function blobUploads(root: string, clock: Clock, digests: FileDigests) {
   const known = new Map<string, Promise<Upload>>();
 
-  const find = async (key: string, uploadId: string): Promise<Upload> => {
+  /** @param also one that is just being put together */
+  const find = async (key: string, uploadId: string, also?: 'completing'): Promise<Upload> => {
     let found = known.get(uploadId);
     if (found === undefined) {
       found = load(root, key, uploadId, digests);
@@ -43,21 +53,22 @@ export function blobUploads(root: string, clock: Clock, digests: FileDigests) {
       found.catch(() => known.delete(uploadId));
     }
     const upload = await found;
-    if (upload.closed || upload.description.key !== key) throw unknownUpload(key, uploadId);
+    const isOpen = !upload.closed || (also !== undefined && upload.completing !== undefined);
+    if (!isOpen || upload.description.key !== key) throw unknownUpload(key, uploadId);
     return upload;
   };
 
-  const create = async (key: string, { size, partSize }: MultipartShape): Promise<string> => {
-    if (!(Number.isSafeInteger(size) && size >= 0 && Number.isSafeInteger(partSize) && partSize > 0)) {
-      throw new RangeError(`an upload of ${size} bytes in parts of ${partSize}`);
-    }
+  const create = async (key: string, shape: MultipartShape): Promise<string> => {
+    requireShape(shape);
     const disk = await statfs(root);
-    if (disk.bavail * disk.bsize < size) throw new BlobError('NO_SPACE', key, `${size} bytes do not fit`);
+    if ('size' in shape && disk.bavail * disk.bsize < shape.size)
+      throw new BlobError('NO_SPACE', key, `${shape.size} bytes do not fit`);
     const uploadId = randomBytes(16).toString('hex');
     const directory = `${root}/${uploadId}`;
-    const description: UploadDescription = { format: 1, key, size, partSize };
+    const description: UploadDescription = { format: 1, key, ...shape };
     await mkdir(`${directory}/parts`, { recursive: true });
     await writeFile(`${directory}/data`, '', { flush: true });
+    if ('parts' in shape) await writeFile(`${directory}/last`, '', { flush: true });
     await writeFile(`${directory}/upload.json`, JSON.stringify(description), { flush: true });
     await syncDirectory(directory);
     await syncDirectory(root);
@@ -70,13 +81,16 @@ export function blobUploads(root: string, clock: Clock, digests: FileDigests) {
     uploadId: string,
     number: number,
     source: Readable,
+    announced?: number,
   ): Promise<PartStat> => {
     const upload = await find(key, uploadId);
-    const size = sizeOf(upload.description, number);
-    if (size === undefined) throw new BlobError('SIZE_MISMATCH', key, `there is no part ${number}`);
     // A client that sends a part again has given up the connection it sent it on before.
     while (upload.writing.has(number)) await stopWriting(upload, number);
     if (upload.closed) throw unknownUpload(key, uploadId);
+    const size = sizeOf(upload, number, announced);
+    if (size === undefined) throw new BlobError('SIZE_MISMATCH', key, `there is no part ${number}`);
+    // One that was sent before is not given up for it.
+    if (announced !== undefined && announced !== size) throw mismatch(key, size, String(announced));
     const stop = new AbortController();
     addAbortSignal(stop.signal, source);
     const written = replacePart(upload, number, size, source);
@@ -85,24 +99,45 @@ export function blobUploads(root: string, clock: Clock, digests: FileDigests) {
       return await written;
     } finally {
       upload.writing.delete(number);
+      forgetPartSize(upload);
       // What goes wrong here goes wrong again, and is told, when the upload is completed.
       hashAhead(upload).catch(() => undefined);
     }
   };
 
   const listParts = async (key: string, uploadId: string): Promise<PartStat[]> => {
-    const upload = await find(key, uploadId);
+    const upload = await find(key, uploadId, 'completing');
     return [...upload.parts.values()].sort((a, b) => a.number - b.number);
   };
 
-  /** Hands the whole file, durable and with its digest, to `place`, which moves it away. */
-  const complete = async <T>(
+  type Place = (path: string, sha256: string) => Promise<BlobStat>;
+
+  /**
+   * Hands the whole file, durable and with its digest, to `place`, which moves it away. Who asks for it while another one is
+   * at it gets the same.
+   */
+  const complete = async (
     key: string,
     uploadId: string,
     parts: readonly PartStat[],
-    place: (path: string, sha256: string) => Promise<T>,
-  ): Promise<T> => {
-    const upload = await find(key, uploadId);
+    place: Place,
+  ): Promise<BlobStat> => {
+    const upload = await find(key, uploadId, 'completing');
+    if (upload.completing) return upload.completing;
+    upload.completing = putTogether(uploadId, upload, parts, place);
+    try {
+      return await upload.completing;
+    } finally {
+      upload.completing = undefined;
+    }
+  };
+
+  const putTogether = async (
+    uploadId: string,
+    upload: Upload,
+    parts: readonly PartStat[],
+    place: Place,
+  ): Promise<BlobStat> => {
     upload.closed = true;
     try {
       // Nobody may hold the file open for writing once it is visible.
@@ -111,6 +146,7 @@ export function blobUploads(root: string, clock: Clock, digests: FileDigests) {
       }
       requireParts(upload, parts);
       await hashAhead(upload);
+      await placeLast(upload);
       const result = await place(`${upload.directory}/data`, await upload.digest.sha256.value());
       await remove(uploadId, upload);
       return result;
@@ -173,6 +209,11 @@ async function load(root: string, key: string, uploadId: string, digests: FileDi
       digest: { sha256: digests.begin(), parts: 0 },
       hashing: Promise.resolve(),
       closed: false,
+      completing: undefined,
+      partSize:
+        'parts' in description
+          ? parts.find(({ number }) => number < description.parts)?.size
+          : description.partSize,
     };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw unknownUpload(key, uploadId);
@@ -187,11 +228,68 @@ function fromFileName(name: string): PartStat {
   return { number: Number(number), size: Number(size), etag };
 }
 
-/** How long a part must be; undefined if the upload has no such part. */
-function sizeOf({ size, partSize }: MultipartShape, number: number): number | undefined {
+function requireShape(shape: MultipartShape): void {
+  const isCount = (number: number, least: number) => Number.isSafeInteger(number) && number >= least;
+  if ('parts' in shape ? isCount(shape.parts, 1) : isCount(shape.size, 0) && isCount(shape.partSize, 1))
+    return;
+  throw new RangeError(`an upload of ${JSON.stringify(shape)}`);
+}
+
+/**
+ * How long a part must be; undefined if the upload has no such part. Where the sizes are not known the first part but the
+ * last that comes tells it for the others.
+ * @throws BlobError `SIZE_MISMATCH` for a part that does not say how long it is where that is not known
+ */
+function sizeOf(upload: Upload, number: number, announced: number | undefined): number | undefined {
+  const { description } = upload;
+  if (!('parts' in description)) return knownSizeOf(description, number);
+  if (!Number.isSafeInteger(number) || number < 1 || number > description.parts) return undefined;
+  if (announced === undefined) {
+    throw new BlobError('SIZE_MISMATCH', description.key, 'a part has to say its Content-Length');
+  }
+  if (number === description.parts) return announced;
+  upload.partSize ??= announced;
+  return upload.partSize;
+}
+
+function knownSizeOf({ size, partSize }: KnownShape, number: number): number | undefined {
   if (!Number.isSafeInteger(number) || number < 1) return undefined;
   const before = partSize * (number - 1);
   return number === 1 || before < size ? Math.min(partSize, size - before) : undefined;
+}
+
+/** A part that told the size of the others and did not arrive whole told nothing. */
+function forgetPartSize(upload: Upload): void {
+  const { description, parts, writing } = upload;
+  if (!('parts' in description)) return;
+  const tells = (number: number) => number < description.parts;
+  if (![...parts.keys(), ...writing.keys()].some(tells)) upload.partSize = undefined;
+}
+
+/** Where a part's bytes are. */
+function placeOf({ directory, description, partSize = 0 }: Upload, number: number) {
+  const isLast = 'parts' in description && number === description.parts && number > 1;
+  return isLast
+    ? { path: `${directory}/last`, position: 0 }
+    : { path: `${directory}/data`, position: partSize * (number - 1) };
+}
+
+/** Brings the last part behind the others; may be done again. */
+async function placeLast(upload: Upload): Promise<void> {
+  const { directory, description, parts, partSize = 0 } = upload;
+  if (!('parts' in description)) return;
+  const data = await open(`${directory}/data`, 'r+');
+  try {
+    const size = parts.get(description.parts)?.size ?? 0;
+    const position = partSize * (description.parts - 1);
+    if (description.parts > 1) {
+      await writeStream(data, description.key, createReadStream(`${directory}/last`), { position, size });
+    }
+    // Of a part that was sent before, and was longer, nothing is left.
+    await data.truncate(position + size);
+  } finally {
+    await data.close();
+  }
 }
 
 async function stopWriting(upload: Upload, number: number): Promise<void> {
@@ -207,6 +305,7 @@ async function replacePart(
   source: Readable,
 ): Promise<PartStat> {
   const { directory, description } = upload;
+  const { path, position } = placeOf(upload, number);
   const before = upload.parts.get(number);
   if (before !== undefined) {
     // What is half written over must count neither as there nor as hashed.
@@ -216,16 +315,17 @@ async function replacePart(
     await syncDirectory(`${directory}/parts`);
   }
   const part: PartStat = { number, size, etag: randomBytes(16).toString('hex') };
-  const data = await open(`${directory}/data`, 'r+');
+  const file = await open(path, 'r+');
   try {
     const bytes = source.iterator({ destroyOnReturn: false });
-    await writeStream(data, description.key, bytes, {
-      position: description.partSize * (number - 1),
-      size,
-    });
-    await data.datasync();
+    await writeStream(file, description.key, bytes, { position, size });
+    if (path.endsWith('/last')) await file.truncate(size);
+    await file.datasync();
+  } catch (error) {
+    if (isFull(error)) await file.truncate(path.endsWith('/last') ? 0 : endWithout(upload, number));
+    throw error;
   } finally {
-    await data.close();
+    await file.close();
   }
   await writeFile(`${directory}/parts/${fileName(part)}`, '');
   await syncDirectory(`${directory}/parts`);
@@ -233,10 +333,21 @@ async function replacePart(
   return part;
 }
 
+const isFull = (error: unknown) => ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+/** Where the bytes of the other parts end: a full disk gets back what lies behind, or nothing could be removed from it. */
+function endWithout({ description, parts, writing, partSize = 0 }: Upload, number: number): number {
+  const others = [...parts.keys(), ...writing.keys()].filter((other) => other !== number);
+  const last = Math.max(0, ...others);
+  return 'size' in description ? Math.min(partSize * last, description.size) : partSize * last;
+}
+
 function requireParts({ description, parts }: Upload, listed: readonly PartStat[]): void {
-  const { key, size } = description;
+  const { key } = description;
   let found = 0;
-  for (let number = 1; number === 1 || sizeOf(description, number) !== undefined; number++) {
+  const has = (number: number) =>
+    'parts' in description ? number <= description.parts : knownSizeOf(description, number) !== undefined;
+  for (let number = 1; number === 1 || has(number); number++) {
     const part = parts.get(number);
     if (
       part === undefined ||
@@ -247,7 +358,9 @@ function requireParts({ description, parts }: Upload, listed: readonly PartStat[
     }
     found += part.size;
   }
-  if (found !== size) throw mismatch(key, size, String(found));
+  if ('size' in description && found !== description.size) {
+    throw mismatch(key, description.size, String(found));
+  }
 }
 
 /** Brings the digest as far as parts are there without a gap, behind what was started before. */
@@ -258,11 +371,10 @@ function hashAhead(upload: Upload): Promise<void> {
 }
 
 async function hashReady(upload: Upload): Promise<void> {
-  const { digest, parts, description } = upload;
-  const path = `${upload.directory}/data`;
+  const { digest, parts } = upload;
   try {
     for (let part = parts.get(digest.parts + 1); part; part = parts.get(digest.parts + 1)) {
-      const start = description.partSize * (part.number - 1);
+      const { path, position: start } = placeOf(upload, part.number);
       await digest.sha256.add({ path, start, length: part.size });
       // A part that is being replaced made the digest another one.
       if (upload.digest !== digest) return;

@@ -2,21 +2,24 @@ import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { verifyAudit } from '../../../shared/audit/verify.ts';
 import { itemsOf } from '../../../shared/ports/items-of.ts';
+import { packItem } from '../../../shared/registry/commit-version.ts';
 import { consolidate } from '../../../shared/registry/consolidate.ts';
 import { createVersion } from '../../../shared/registry/create-version.ts';
+import { deleteModel, purgeDeleted } from '../../../shared/registry/delete-model.ts';
 import { lfsPointer } from '../../../shared/registry/git/lfs-pointer.ts';
 import { type GitObject, gitObject, ZERO_OID } from '../../../shared/registry/git/object.ts';
 import { selectObjects } from '../../../shared/registry/git/objects-to-send.ts';
 import { writePack } from '../../../shared/registry/git/pack.ts';
-import { packsPartition } from '../../../shared/registry/keys.ts';
+import { packsPartition, repositoryKey } from '../../../shared/registry/keys.ts';
 import { createModel, findModel, type StoredModel } from '../../../shared/registry/model.ts';
 import { type PushReport, receivePush } from '../../../shared/registry/receive-push.ts';
 import { reclaim } from '../../../shared/registry/reclaim.ts';
 import { listRefs } from '../../../shared/registry/refs.ts';
-import { readRepository } from '../../../shared/registry/repository.ts';
+import { lastPack, readRepository } from '../../../shared/registry/repository.ts';
 import { openObjects } from '../../../shared/registry/repository-objects.ts';
 import { deleteVersion } from '../../../shared/registry/version.ts';
-import { blobKey } from '../../../shared/storage/prefix.ts';
+import { blobKey, modelPrefix } from '../../../shared/storage/prefix.ts';
+import { interrupted } from '../../support/interrupted-ports.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../../support/local-ports.ts';
 
 const ada = someone('ada', 'admin');
@@ -229,4 +232,70 @@ test('a commit whose few trees unfold to more than anybody can list makes no ver
     limits: LIMITS,
   });
   expect(results[0]?.problem).toMatch(/at most 200000 entries/);
+});
+
+describe('an object whose id is taken already', () => {
+  const main = 'refs/heads/main';
+
+  /** What a SHA-1 collision would be: other bytes in the repository under an id that is then pushed. */
+  async function collide(oid: string): Promise<void> {
+    const other = gitObject('blob', Buffer.from('other bytes'));
+    const pack = writePack([{ ...other, oid }]);
+    const root = await readRepository(ports.table, model.id);
+    const number = lastPack(root.body) + 1;
+    await ports.table.transact([
+      { put: { ...repositoryKey(model.id), body: { ...root.body, packs: number } }, if: { rev: root.rev } },
+      { put: await packItem(ports, model, number, oid, pack), if: 'absent' },
+    ]);
+  }
+
+  test('is taken when it is the same, and refused when it has other bytes: those that are stored stay', async () => {
+    const first = commitOf(Buffer.from('one'));
+    await push(main, ZERO_OID, first.oid, first.objects);
+    const again = commitOf(Buffer.from('one'), [first.oid], 'the same file');
+    expect((await push(main, first.oid, again.oid, again.objects)).results).toEqual([{ name: main }]);
+    const second = commitOf(Buffer.from('two'), [again.oid]);
+    const blob = second.objects[0]?.oid ?? '';
+    await collide(blob);
+    const report = await push(main, again.oid, second.oid, second.objects);
+    expect(report.unpack).toContain(`Another object has the id ${blob}`);
+    const { database } = await repository();
+    expect(Buffer.from((await database.read(blob))?.content ?? []).toString()).toBe('other bytes');
+  });
+});
+
+test('a model that is deleted at any moment of a push: the version was made before, or nothing of it is left', async () => {
+  const large = Buffer.alloc(200_000, Math.random().toString());
+  let refused = 0;
+  for (let at = 0, calls = 1; at <= calls; at++) {
+    const gone = { workspace: 'default', name: `gone-${at}` };
+    const { id } = await createModel(ports, ada, { ...gone, description: '', tags: {} });
+    let deleted: Promise<unknown> = Promise.resolve();
+    const watched = interrupted(ports, at, async () => {
+      deleted = deleteModel(ports, ada, gone);
+      // While the push commits, it waits for its turn.
+      for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate);
+    });
+    const { oid, objects } = commitOf(large);
+    const pushed = receivePush(watched.ports, ada, gone, {
+      commands: [{ name: 'refs/heads/main', old: ZERO_OID, new: oid }],
+      atomic: false,
+      pack: writePack(objects).bytes,
+      limits: LIMITS,
+    });
+    const report = await pushed.catch((error) => {
+      expect(error).toMatchObject({ code: 'MODEL_NOT_FOUND' });
+      refused++;
+    });
+    if (report) expect(report.results).toEqual([{ name: 'refs/heads/main' }]);
+    calls = Math.max(calls, watched.calls());
+    await deleted;
+    await deleteModel(ports, ada, gone).catch((error) =>
+      expect(error).toMatchObject({ code: 'MODEL_NOT_FOUND' }),
+    );
+    await purgeDeleted(ports);
+    expect((await ports.blobs.list(modelPrefix('default', id))).objects).toEqual([]);
+    expect(await Array.fromAsync(itemsOf(ports.table, packsPartition(id)))).toEqual([]);
+  }
+  expect(refused).toBeGreaterThan(0);
 });

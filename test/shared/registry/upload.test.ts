@@ -1,8 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { cleanUp } from '../../../functions/reconcile/housekeeping.ts';
 import type { Key } from '../../../shared/ports/table.ts';
 import { completeUpload, requestCompletion, verifyUpload } from '../../../shared/registry/complete-upload.ts';
+import { deleteModel } from '../../../shared/registry/delete-model.ts';
 import { abortUpload, expireUploads } from '../../../shared/registry/end-upload.ts';
 import { createModel, listModels } from '../../../shared/registry/model.ts';
 import { reclaim } from '../../../shared/registry/reclaim.ts';
@@ -11,6 +13,7 @@ import { createUpload, getUpload, signParts } from '../../../shared/registry/upl
 import { getVersion, listFiles, listVersions } from '../../../shared/registry/version.ts';
 import { arrivalStagingKey, blobKey, modelPrefix, stagingPrefix } from '../../../shared/storage/prefix.ts';
 import { digest } from '../../../shared/storage/verify.ts';
+import { interrupted } from '../../support/interrupted-ports.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../../support/local-ports.ts';
 
 const ada = someone('ada', 'admin');
@@ -305,4 +308,24 @@ describe('an arrival', () => {
     ports.clock.advance(25 * 3600 * 1000);
     expect(await cleanUp(ports)).toEqual({ bytes: 4 });
   });
+});
+
+test('a clean-up goes on past a model that is deleted meanwhile, at any moment', async () => {
+  const other = await createModel(ports, ada, { ...ref, name: 'later', description: '', tags: {} });
+  const name = 'deleted';
+  for (let at = 0, calls = 1; at <= calls; at++) {
+    await createModel(ports, ada, { ...ref, name, description: '', tags: {} });
+    const garbage = blobKey('default', other.id, sha256(Buffer.from(name)));
+    await ports.blobs.put(garbage, Buffer.from(name));
+    ports.clock.advance(Date.now() - ports.clock.now() + 25 * 3600 * 1000);
+    let deleting: Promise<void> | undefined;
+    const watched = interrupted(ports, at, () => {
+      deleting = deleteModel(ports, ada, { ...ref, name });
+      // The clean-up may hold the model's queue: then it goes on first.
+      return Promise.race([deleting, pause(10)]);
+    });
+    expect((await cleanUp(watched.ports)).bytes, `call ${at}`).toBe(name.length);
+    calls = Math.max(calls, watched.calls());
+    await (deleting ?? deleteModel(ports, ada, { ...ref, name }));
+  }
 });
