@@ -10,7 +10,7 @@ const ORT = 'node_modules/onnxruntime-node';
 const NATIVE = 'bin/napi-v6/linux';
 
 /** Asks the server itself; what a container's engine runs to see whether it is well. */
-const HEALTH_CHECK = `import { get } from 'node:http';
+export const HEALTH_CHECK = `import { get } from 'node:http';
 const request = get({ port: process.env.CAIRN_PORT, path: '/ping', timeout: 4000 }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1));
 request.on('timeout', () => process.exit(1)).on('error', () => process.exit(1));
 `;

@@ -20,6 +20,9 @@ const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
 /** Git LFS' own check of a server. */
 const LFS_TEST_SERVER = 'github.com/git-lfs/git-lfs/v3/t/git-lfs-test-server-api@v3.7.1';
 
+/** What the images of tools/base-images.ts are made of, of Debian 12: what the images have that the Dockerfiles begin with. */
+const DEBIAN = ['ca-certificates', 'libstdc++6', 'python3', 'python3-venv'].join(',');
+
 /** Commands and the Debian packages that have them. */
 const COMMANDS = [
   { command: 'git', version: '--version', debian: 'git' },
@@ -29,6 +32,7 @@ const COMMANDS = [
   { command: 'mvn', version: '--version', debian: 'maven' },
   { command: 'docker', version: '--version', debian: 'docker.io' },
   { command: 'dockerd', version: '--version', debian: 'docker.io' },
+  { command: 'mmdebstrap', version: '--version', debian: 'mmdebstrap' },
 ] as const;
 
 function runs(command: string, ...args: string[]): boolean {
@@ -57,7 +61,10 @@ const missing: string[] = COMMANDS.filter(({ command, version }) => !runs(comman
   ({ debian }) => debian,
 );
 if (!runs('python3', '-c', 'import ensurepip, venv')) missing.push('python3-venv');
-if (missing.length > 0) apt(missing);
+// A CPU's torch: that of PyPI brings gigabytes for graphics cards. It is the system Python's, whichever comes first on the PATH.
+if (!runs('/usr/bin/python3', '-c', 'import torch, ensurepip, venv'))
+  missing.push('python3-torch', 'python3-venv');
+if (missing.length > 0) apt([...new Set(missing)]);
 
 /** Runs `install` unless `path` below .peers is there as `wanted` describes it. */
 function once(path: string, wanted: string, install: (target: string) => void): void {
@@ -90,5 +97,15 @@ once('dynamodb-local', readFileSync(pom, 'utf8'), (target) =>
     'mvn',
     ...['--quiet', '--batch-mode', '--file', pom, 'dependency:copy-dependencies'],
     ...['-DincludeScope=runtime', `-DoutputDirectory=${target}`],
+  ),
+);
+
+once('debian.tar', DEBIAN, (target) =>
+  run(
+    'The tests of the images need a root file system of Debian',
+    'mmdebstrap',
+    ...['--quiet', '--variant=apt', `--include=${DEBIAN}`],
+    ...['man', 'doc', 'locale'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
+    ...['bookworm', target],
   ),
 );

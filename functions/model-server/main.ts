@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
-import { Server as NetServer } from 'node:net';
 import { CairnError } from '../../shared/errors.ts';
 import { createBatcher } from './batcher.ts';
+import { drain } from './drain.ts';
 import { type EmfReporter, startEmf } from './emf.ts';
 import { jsonLog } from './log.ts';
 import { createMetrics } from './metrics.ts';
@@ -53,33 +53,11 @@ const server = createModelServer({
 server.listen(settings.CAIRN_PORT, settings.CAIRN_HOST, () => {
   write(`${JSON.stringify({ ready: true, port: (server.address() as AddressInfo).port })}\n`);
 });
-end = () => drain(settings);
-
-/** How long an idle connection stays open for a request that is already on its way. */
-const IDLE_MS = 1000;
-
-/**
- * Stops accepting connections, finishes the requests under way, and those that still come on open connections, then
- * exits. A connection closes with its next answer, or when nothing came on it for a second.
- */
-function drain({ CAIRN_DRAIN_SECONDS: seconds }: Settings): void {
+end = () => {
   if (draining) return;
   draining = true;
-  log('info', 'draining');
-  // http.Server's own close() would cut idle connections at once, with requests that are on their way.
-  NetServer.prototype.close.call(server, () => {
-    log('info', 'drained');
-    emf?.flush();
-    process.exit(0);
-  });
-  // Once what has come by now has been read: a connection is not idle whose next request this thread was too busy to see.
-  setInterval(() => setImmediate(() => server.closeIdleConnections()), IDLE_MS);
-  setTimeout(() => {
-    log('error', `requests were still under way ${seconds} seconds after SIGTERM`);
-    emf?.flush();
-    process.exit(1);
-  }, seconds * 1000);
-}
+  drain(server, { seconds: settings.CAIRN_DRAIN_SECONDS, log, onEnd: () => emf?.flush() });
+};
 
 async function filesOf(settings: Settings): Promise<ListedFile[]> {
   const { CAIRN_FILES_URL: url, CAIRN_FILES_TOKEN: token = '', CAIRN_FILES_DIGEST: digest = '' } = settings;

@@ -15,8 +15,8 @@ export interface Metrics {
   request(status: number): void;
   /** Milliseconds that a request waited. */
   queued(milliseconds: number): void;
-  /** Milliseconds that a run of the model took, and its rows. */
-  ran(milliseconds: number, rows: number): void;
+  /** Milliseconds that a run of the model took, and its rows where they are known. */
+  ran(milliseconds: number, rows?: number): void;
   /** Prometheus's text exposition format 0.0.4. */
   text(waiting: number): string;
 }
@@ -33,7 +33,7 @@ export function createMetrics(model: { name: string; version: string }): Metrics
     queued: (milliseconds) => observe(queue, milliseconds / 1000),
     ran(milliseconds, count) {
       observe(runs, milliseconds / 1000);
-      observe(rows, count);
+      if (count !== undefined) observe(rows, count);
     },
     text(waiting) {
       const { rss } = process.memoryUsage();

@@ -53,6 +53,7 @@ def confine(model, own):
     """To the interpreter, its packages and the system's libraries for reading, and the own directory for writing."""
     interpreter = {sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parent)}
     interpreter.update(sysconfig.get_paths().values())
+    interpreter.update(filter(None, sys.path))
     system = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/sys", "/dev")
     # Not those of other processes, whose environment is in them.
     facts = [f"/proc/{name}" for name in ("self", "cpuinfo", "meminfo", "stat", "sys", "version", "loadavg", "filesystems")]

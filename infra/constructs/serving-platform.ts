@@ -4,6 +4,7 @@ import { DockerImageAsset, Platform } from 'aws-cdk-lib/aws-ecr-assets';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import type { Config } from '../config.ts';
+import { IMAGE_SOURCES, type ImageName } from '../images.ts';
 import { EndpointBalancer } from './endpoint-balancer.ts';
 import { ModelCluster } from './model-cluster.ts';
 import { filesUrl } from './revision-files-door.ts';
@@ -11,16 +12,6 @@ import { ServingNetwork } from './serving-network.ts';
 import { TaskRoles } from './task-roles.ts';
 
 const PROJECT = join(import.meta.dirname, '../..');
-
-/** What the image of the model server is made of. */
-const IMAGE_SOURCES = [
-  'functions/model-server',
-  'shared',
-  'tools/bundle-model-server.ts',
-  'package.json',
-  'package-lock.json',
-  '.npmrc',
-];
 
 /** All that endpoints run on; made when serving is turned on, since network and load balancer cost money while idle. */
 export class ServingPlatform extends Construct {
@@ -36,11 +27,19 @@ export class ServingPlatform extends Construct {
     this.network = new ServingNetwork(this, 'Network', { config, key });
     this.balancer = new EndpointBalancer(this, 'Balancer', { config, network: this.network });
     this.cluster = new ModelCluster(this, 'Models', { config, key, network: this.network });
-    const image = config.modelServerImage === undefined ? this.#image() : undefined;
+    const image =
+      config.modelServerImage === undefined ? this.#image('ModelServer', 'model-server') : undefined;
+    const givenPython = config.pythonServerImage !== undefined && config.pythonServerImage !== 'build';
+    const packages = config.pythonPackages?.join(' ');
+    const python =
+      config.pythonServerImage === 'build'
+        ? this.#image('PythonServer', 'python-server', packages ? { PACKAGES: packages } : {})
+        : undefined;
     this.roles = new TaskRoles(this, 'Roles', {
       balancer: this.balancer,
       logGroup: this.cluster.logGroup,
-      repository: image?.repository,
+      // Both are in one repository, that of CDK's assets.
+      repository: givenPython ? undefined : image?.repository,
     });
     const { vpc, subnets, taskGroup } = this.network;
     this.environment = {
@@ -54,6 +53,10 @@ export class ServingPlatform extends Construct {
       CAIRN_ALB_LISTENER: this.balancer.listener.listenerArn,
       CAIRN_ALB_TEST_LISTENER: this.balancer.testListener.listenerArn,
       CAIRN_MODEL_SERVER_IMAGE: config.modelServerImage ?? image?.imageUri ?? '',
+      ...(config.pythonServerImage && {
+        CAIRN_PYTHON_SERVER_IMAGE: python?.imageUri ?? config.pythonServerImage,
+      }),
+      ...(config.pythonIndex && { CAIRN_PYTHON_INDEX: config.pythonIndex }),
       CAIRN_LOG_GROUP: this.cluster.logGroup.logGroupName,
       CAIRN_FILES_URL: filesUrl(
         config,
@@ -69,13 +72,14 @@ export class ServingPlatform extends Construct {
     };
   }
 
-  #image(): DockerImageAsset {
-    return new DockerImageAsset(this, 'ModelServer', {
+  #image(id: string, name: ImageName, buildArgs: Record<string, string> = {}): DockerImageAsset {
+    return new DockerImageAsset(this, id, {
       directory: PROJECT,
-      file: 'functions/model-server/Dockerfile',
+      file: `functions/${name}/Dockerfile`,
+      buildArgs,
       platform: Platform.LINUX_ARM64,
       ignoreMode: IgnoreMode.DOCKER,
-      exclude: ['*', ...IMAGE_SOURCES.map((path) => `!${path}`)],
+      exclude: ['*', ...IMAGE_SOURCES[name].map((path) => `!${path}`), '**/__pycache__'],
     });
   }
 }

@@ -9,8 +9,12 @@ import { blobKey } from '../storage/prefix.ts';
 import type { VersionSource } from './version-source.ts';
 
 /** The registry, as serving sees it. */
-export function registeredVersions(ports: Pick<Ports, 'table' | 'blobs'>): VersionSource {
+export function registeredVersions(
+  ports: Pick<Ports, 'table' | 'blobs'>,
+  { noPython }: Pick<VersionSource, 'noPython'> = {},
+): VersionSource {
   return {
+    noPython,
     async findModel(workspace, name) {
       const { id } = await findModel(ports.table, { workspace, name });
       // The root goes with the model, whose deletion names its revision: so it is written again as it is.

@@ -6,6 +6,8 @@ import { inFolder, runtimeOf } from './runtime.ts';
 
 /** What serving has to know of the registry. */
 export interface VersionSource {
+  /** Why a model that needs Python cannot be served here; undefined when it can. */
+  readonly noPython?: string | undefined;
   /** @throws CairnError `MODEL_NOT_FOUND` */
   findModel(workspace: string, name: string): Promise<DeployableModel>;
   /** @throws CairnError `VERSION_NOT_FOUND` */
@@ -49,7 +51,7 @@ export async function resolveTarget(
   versions: VersionSource,
   workspace: string,
   model: { id: string; name: string },
-  spec: Pick<EndpointSpec, 'platform' | 'target' | 'requireApproval'>,
+  spec: Pick<EndpointSpec, 'target' | 'requireApproval'>,
 ): Promise<Target> {
   const field = 'alias' in spec.target ? 'target.alias' : 'target.version';
   const version = await versionOf(versions, model, spec.target);
@@ -68,20 +70,20 @@ export async function resolveTarget(
     );
   }
   const files = await versions.listFiles(workspace, model.id, version);
-  const why = whyNot(files, spec.platform);
+  const why = whyNot(files, versions.noPython);
   if (why !== undefined) throw new CairnError('NOT_DEPLOYABLE', `${name} ${why}.`, field);
   return { modelId: model.id, model: model.name, version, check: found.check };
 }
 
 /** Why nothing here can serve these files; undefined when something can. */
-function whyNot(files: readonly RevisionFile[], platform: EndpointSpec['platform']): string | undefined {
+function whyNot(files: readonly RevisionFile[], noPython: string | undefined): string | undefined {
   const runtime = runtimeOf(files);
   if (runtime?.kind === 'onnx') return undefined;
   if (!runtime) {
     return 'has no ONNX file and is no MLflow model; a version with a .onnx or an MLmodel file can be deployed';
   }
-  if (platform === 'ecs') {
-    return 'is an MLflow model without an ONNX file, which needs the Python runtime; ECS runs ONNX models only';
+  if (noPython !== undefined) {
+    return `is an MLflow model without an ONNX file, which needs the Python runtime; ${noPython}`;
   }
   const requirements = inFolder(runtime.folder, 'requirements.txt');
   return files.some(({ path }) => path === requirements)

@@ -69,6 +69,8 @@ async function startEngine(): Promise<DockerEngine> {
     async close() {
       child.kill('SIGTERM');
       await ended;
+      // A container on this machine's own network leaves it mounted; without one there is nothing to take off.
+      await exec('umount', [`${folder}/exec/netns/default`]).catch(() => undefined);
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { filesDigest } from '../../shared/serving/files-digest.ts';
-import { buildModelServerImage } from '../../tools/model-server-image.ts';
+import { buildImage } from '../../tools/container-image.ts';
 import { asksFor, digitsModel, testSet } from '../functions/model-server/digits-data.ts';
 import { type DockerEngine, dockerEngine } from './docker-engine.ts';
 
@@ -19,7 +19,7 @@ const containers: string[] = [];
 beforeAll(async () => {
   engine = await dockerEngine();
   vi.stubEnv('DOCKER_HOST', engine.host);
-  await buildModelServerImage(IMAGE);
+  await buildImage('model-server', IMAGE);
   files = createServer((request, response) => {
     if (request.url === '/model') return response.end(MODEL);
     const { port } = files.address() as AddressInfo;
@@ -146,7 +146,8 @@ test('on SIGTERM it finishes what is under way, writes its last metrics and ends
   expect(lines.some(({ msg }) => msg === 'drained')).toBe(true);
   const requests = lines
     .filter(({ Revision }) => Revision === '3')
-    .map(({ Requests }) => (typeof Requests === 'object' ? Requests.Count : 1));
+    // A line may have only what the one before it had no room for.
+    .map(({ Requests = 0 }) => (typeof Requests === 'object' ? Requests.Count : Requests));
   expect(requests.reduce((sum, count) => sum + count, 0)).toBe(answers.length);
 });
 

@@ -33,7 +33,11 @@ export interface EcsPlatformOptions {
   readonly testListener?: string | undefined;
   /** `CAIRN_MODEL_SERVER_IMAGE`: the model server's, of functions/model-server/Dockerfile. */
   readonly image: string;
-  /** Of the image; ARM64 unless said otherwise. */
+  /** `CAIRN_PYTHON_SERVER_IMAGE`: the one for models that MLflow logged, of functions/python-server/Dockerfile. */
+  readonly pythonImage?: string | undefined;
+  /** `CAIRN_PYTHON_INDEX`: where its tasks get packages that the image does not have; PyPI without it. */
+  readonly pythonIndex?: string | undefined;
+  /** Of the images; ARM64 unless said otherwise. */
   readonly architecture?: 'ARM64' | 'X86_64' | undefined;
   /** `disabled` for an image that ECS cannot ask a registry about; enabled unless said otherwise. */
   readonly versionConsistency?: 'enabled' | 'disabled' | undefined;

@@ -1,6 +1,7 @@
 import type { RegisterTaskDefinitionCommandInput } from '@aws-sdk/client-ecs';
 import type { RolloutOrder } from '../../ports/serving-platform.ts';
 import { filesDigest } from '../../serving/files-digest.ts';
+import { runtimeOf } from '../../serving/runtime.ts';
 import { familyOf, logPrefix, pathOf, tagsOf } from './ecs-names.ts';
 import { CONTAINER, type EcsPlatformOptions, PORT } from './ecs-options.ts';
 
@@ -10,11 +11,13 @@ const STOP_TIMEOUT = 60;
 const DRAIN = 50;
 /** Fargate gives 20 GiB, image included; this much of it is for the files. */
 const FREE_GIB = 15;
+/** Of that, what a Python environment may take. */
+const ENVIRONMENT_GIB = 8;
 const MAX_EPHEMERAL_GIB = 200;
 const GIB = 2 ** 30;
 
 /**
- * A revision's task: the model server, not as root, on a read-only root file system with one volume to write to, which it
+ * A revision's task: the server that its files need, not as root, on a read-only root file system with one volume to write to, which it
  * fetches its files into. Its role may do nothing; its token asks for the files of this revision and nothing else, and by their
  * digest it takes no others.
  */
@@ -24,7 +27,8 @@ export function taskDefinition(
   options: EcsPlatformOptions,
 ): RegisterTaskDefinitionCommandInput {
   const { workspace, endpoint, revision, model, version, resources, files } = order;
-  const gib = Math.ceil(files.reduce((sum, { size }) => sum + size, 0) / GIB);
+  const server = serverOf(order, options);
+  const gib = Math.ceil(files.reduce((sum, { size }) => sum + size, 0) / GIB) + server.gib;
   const environment = {
     CAIRN_HOST: '0.0.0.0',
     CAIRN_PORT: String(PORT),
@@ -42,6 +46,7 @@ export function taskDefinition(
     CAIRN_MEMORY_MIB: String(resources.memoryMiB),
     CAIRN_METRICS: 'emf',
     CAIRN_DRAIN_SECONDS: String(DRAIN),
+    ...server.environment,
   };
   return {
     family: familyOf(order, revision),
@@ -59,7 +64,7 @@ export function taskDefinition(
     containerDefinitions: [
       {
         name: CONTAINER,
-        image: options.image,
+        image: server.image,
         versionConsistency: options.versionConsistency ?? 'enabled',
         essential: true,
         user: '1000:1000',
@@ -93,5 +98,31 @@ export function taskDefinition(
       key,
       value,
     })),
+  };
+}
+
+interface TaskServer {
+  readonly image: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** What it writes besides the files. */
+  readonly gib: number;
+}
+
+/** @throws Error when there is no image for what the files are */
+function serverOf(
+  { files }: RolloutOrder,
+  { image, pythonImage, pythonIndex }: EcsPlatformOptions,
+): TaskServer {
+  const runtime = runtimeOf(files);
+  if (runtime?.kind !== 'mlflow') return { image, environment: {}, gib: 0 };
+  if (pythonImage === undefined)
+    throw new Error('there is no image for Python models: cairn:pythonServerImage');
+  return {
+    image: pythonImage,
+    environment: {
+      CAIRN_MODEL_ENTRY: runtime.folder,
+      ...(pythonIndex === undefined ? {} : { PIP_INDEX_URL: pythonIndex }),
+    },
+    gib: ENVIRONMENT_GIB,
   };
 }

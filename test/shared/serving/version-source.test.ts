@@ -3,8 +3,9 @@ import { resolveTarget, type VersionSource } from '../../../shared/serving/versi
 
 const MODEL = { id: 'm1', name: 'churn' };
 
-function source(paths: readonly string[]): VersionSource {
+function source(paths: readonly string[], noPython?: string): VersionSource {
   return {
+    noPython,
     findModel: async () => MODEL,
     findVersion: async () => ({ status: 'READY', approval: 'PENDING' }),
     listFiles: async () => paths.map((path) => ({ path, size: 1, sha256: '0', key: path })),
@@ -12,9 +13,10 @@ function source(paths: readonly string[]): VersionSource {
   };
 }
 
-const resolve = (platform: 'process' | 'ecs', paths: readonly string[]) =>
-  resolveTarget(source(paths), 'default', MODEL, {
-    platform,
+const NO_PYTHON = 'set cairn:pythonServerImage';
+
+const resolve = (python: 'with Python' | 'without', paths: readonly string[]) =>
+  resolveTarget(source(paths, python === 'without' ? NO_PYTHON : undefined), 'default', MODEL, {
     target: { version: 1 },
     requireApproval: false,
   });
@@ -22,21 +24,21 @@ const resolve = (platform: 'process' | 'ecs', paths: readonly string[]) =>
 const SKLEARN = ['MLmodel', 'model.skops', 'requirements.txt'];
 
 test.each([
-  ['process', SKLEARN],
-  ['process', ['m/MLmodel', 'm/model.pkl', 'm/requirements.txt']],
-  ['process', ['MLmodel', 'model.onnx']],
-  ['ecs', ['MLmodel', 'model.onnx']],
-] as const)('on %s %j can be deployed', async (platform, paths) => {
-  await expect(resolve(platform, paths)).resolves.toMatchObject({ model: 'churn', version: 1 });
+  ['with Python', SKLEARN],
+  ['with Python', ['m/MLmodel', 'm/model.pkl', 'm/requirements.txt']],
+  ['with Python', ['MLmodel', 'model.onnx']],
+  ['without', ['MLmodel', 'model.onnx']],
+] as const)('%s %j can be deployed', async (python, paths) => {
+  await expect(resolve(python, paths)).resolves.toMatchObject({ model: 'churn', version: 1 });
 });
 
 test.each([
-  ['ecs', SKLEARN, /Python runtime; ECS runs ONNX models only/],
-  ['process', ['MLmodel', 'model.skops'], /without requirements\.txt/],
-  ['process', ['m/MLmodel', 'requirements.txt'], /without m\/requirements\.txt/],
-  ['process', ['model.skops'], /no ONNX file and is no MLflow model/],
-] as const)('on %s %j is refused', async (platform, paths, detail) => {
-  await expect(resolve(platform, paths)).rejects.toMatchObject({
+  ['without', SKLEARN, /needs the Python runtime; set cairn:pythonServerImage/],
+  ['with Python', ['MLmodel', 'model.skops'], /without requirements\.txt/],
+  ['with Python', ['m/MLmodel', 'requirements.txt'], /without m\/requirements\.txt/],
+  ['with Python', ['model.skops'], /no ONNX file and is no MLflow model/],
+] as const)('%s %j is refused', async (python, paths, detail) => {
+  await expect(resolve(python, paths)).rejects.toMatchObject({
     code: 'NOT_DEPLOYABLE',
     detail: expect.stringMatching(detail),
     field: 'target.version',

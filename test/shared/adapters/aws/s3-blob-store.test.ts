@@ -72,6 +72,22 @@ test('an upload in parts is made for a CRC64NVME of the whole object, and each p
   expect(sent[3]?.body).toContain(`<ChecksumCRC64NVME>${check}</ChecksumCRC64NVME>`);
 });
 
+test('where the answer to a completed upload has no ETag, as on Ceph, the object tells it', async () => {
+  const { store, sent } = storeThat(({ method, path }) => {
+    if (method === 'HEAD') return { body: '', headers: { etag: '"whole-2"' } };
+    if (method === 'PUT') return stored;
+    const initiate = '<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>';
+    const complete =
+      '<CompleteMultipartUploadResult><Key>a</Key><ETag></ETag></CompleteMultipartUploadResult>';
+    return { body: path === '/a' && sent.length === 1 ? initiate : complete };
+  });
+  const put = await store.put('a', Buffer.alloc(9 * 1024 * 1024));
+  expect(put.etag).toBe('whole-2');
+  expect(sent.map(({ method }) => method)).toEqual(['POST', 'PUT', 'PUT', 'POST', 'HEAD']);
+  const parts = [{ number: 1, size: 7, etag: 'e' }];
+  expect(await store.completeMultipart('a', '7.7.upload', parts)).toEqual({ size: 7, etag: 'whole-2' });
+});
+
 test('a signed URL binds the length, and asks its bearer for nothing else', async () => {
   const { store } = storeThat(() => stored, { kmsKeyId: 'key' });
   const part = { number: 3, size: 7, expiresIn: 60 };
