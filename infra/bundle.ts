@@ -5,6 +5,7 @@ import { type BuildOptions, type BuildResult, build, type Plugin } from 'esbuild
 export const FUNCTIONS = [
   'api',
   'authorizer',
+  'deliver-webhook',
   'on-alarm',
   'reconcile',
   'register-upload',

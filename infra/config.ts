@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { IssuerTrust } from '../shared/access/issuer.ts';
+import { writeIssuerSettings } from '../shared/access/issuer-settings.ts';
 
 /** Retentions that CloudWatch Logs takes, in days. */
 const RETENTIONS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653] as const;
@@ -27,6 +29,14 @@ const CustomDomain = z.strictObject({
     ),
 });
 
+/** Lambda takes 4 KB of environment, measured as JSON, of which the rest of Cairn's own is a little more than two thirds. */
+const ISSUER_BYTES = 1150;
+const INDEX_BYTES = 120;
+
+function fits(trust: IssuerTrust): boolean {
+  return Buffer.byteLength(JSON.stringify(writeIssuerSettings(trust))) <= ISSUER_BYTES;
+}
+
 /** All that can be configured: each key is the CDK context value `cairn:<key>`, in cdk.json or by `-c`. */
 const CONFIG = z.strictObject({
   serving: z
@@ -43,8 +53,35 @@ const CONFIG = z.strictObject({
     .describe(
       'image of the model server; without it one is built from functions/model-server; needs serving',
     ),
+  pythonServerImage: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'image for models that MLflow logged without an ONNX file, or `build` to make one from functions/python-server; without it such models are refused; needs serving',
+    ),
+  pythonPackages: z
+    .array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]*\])?([<>=!~]=?[^\s;@]*)?$/))
+    .optional()
+    .describe('packages that the image which is built has already, such as `["scikit-learn==1.9.1"]`'),
+  pythonIndex: z
+    .url()
+    .max(INDEX_BYTES)
+    .refine((text) => {
+      const { username = '', password = '' } = URL.parse(text) ?? {};
+      return username === '' && password === '';
+    }, 'must have no user name or password: a model’s code, and whoever sees the template, can read them')
+    .optional()
+    .describe('where tasks get packages that their image does not have; PyPI without it'),
   containerInsights: z.boolean().default(false).describe('CloudWatch Container Insights; needs serving'),
   customDomain: CustomDomain.optional().describe('address of the API instead of execute-api'),
+  oidc: IssuerTrust.refine(fits, {
+    error: `more than the ${ISSUER_BYTES} bytes that fit into a function’s environment; groups and wildcards make fewer rules`,
+  })
+    .optional()
+    .describe(
+      'OpenID Connect issuer whose tokens are taken beside Cairn’s own: `issuer`, `audience`, `roles` and `principalClaim`, as docs/access.md has them',
+    ),
   throttling: z
     .strictObject({
       rate: z.number().positive().describe('requests a second, steady'),
@@ -96,7 +133,7 @@ export function parseConfig(context: Readonly<Record<string, unknown>>): Config 
   const given = Object.entries(context)
     .filter(([key]) => key.startsWith(PREFIX))
     .map(([key, value]) => [key.slice(PREFIX.length), typeof value === 'string' ? fromText(value) : value]);
-  const parsed = CONFIG.superRefine(needServing).safeParse(Object.fromEntries(given));
+  const parsed = CONFIG.superRefine(needEachOther).safeParse(Object.fromEntries(given));
   if (parsed.success) return parsed.data;
   throw new Error(parsed.error.issues.map(sentence).join('\n'));
 }
@@ -106,11 +143,16 @@ const sentence = (issue: z.core.$ZodIssue) =>
     ? `${PREFIX}${issue.keys[0]}: unknown; docs/aws.md lists the keys`
     : `${PREFIX}${issue.path.join('.')}: ${issue.message}`;
 
-function needServing(config: Config, context: z.RefinementCtx<Config>): void {
+function needEachOther(config: Config, context: z.RefinementCtx<Config>): void {
+  const refuse = (path: keyof Config, message: string) =>
+    context.addIssue({ code: 'custom', path: [path], message });
+  if (config.pythonPackages && config.pythonServerImage !== 'build')
+    refuse('pythonPackages', `only with ${PREFIX}pythonServerImage=build`);
+  if (config.pythonIndex && config.pythonServerImage === undefined)
+    refuse('pythonIndex', `only with ${PREFIX}pythonServerImage`);
   if (config.serving) return;
-  for (const key of ['vpc', 'modelServerImage', 'containerInsights'] as const) {
-    if (config[key])
-      context.addIssue({ code: 'custom', path: [key], message: `only with ${PREFIX}serving=true` });
+  for (const key of ['vpc', 'modelServerImage', 'pythonServerImage', 'containerInsights'] as const) {
+    if (config[key]) refuse(key, `only with ${PREFIX}serving=true`);
   }
 }
 

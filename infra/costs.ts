@@ -117,7 +117,7 @@ function costs(usage: Usage): Record<string, number> {
   const { calls, storedGB, itemsGB, endpoints, requestRate } = usage;
   const price = (name: keyof typeof PRICES, amount: number) => PRICES[name].dollars * amount;
   const predictions = endpoints * requestRate * 3600 * HOURS;
-  const timers = (HOURS * 60) / 5 + HOURS + (usage.serving ? HOURS * 60 : 0);
+  const timers = (2 * HOURS * 60) / 5 + HOURS + (usage.serving ? HOURS * 60 : 0);
   const gateways = 2;
   const interfaceEndpoints = Math.max(0, count.of('AWS::EC2::VPCEndpoint') - gateways);
   return {

@@ -55,6 +55,7 @@ export class ServiceStack extends Stack {
 
     const verify = new WorkQueue(this, 'Verify', { timeout: TIMEOUTS.verifyUpload });
     const reconcile = new WorkQueue(this, 'Reconcile', { timeout: TIMEOUTS.reconcile });
+    const webhooks = new WorkQueue(this, 'Webhooks', { timeout: TIMEOUTS.deliverWebhook });
     const alarmDeadLetters = new DeadLetters(this, 'UnhandledAlarms').queue;
     const platform = config.serving ? new ServingPlatform(this, 'Serving', { config, key }) : undefined;
     const gateway = new ApiGateway(this, 'Gateway', { config, key });
@@ -67,6 +68,7 @@ export class ServiceStack extends Stack {
       events,
       verify,
       reconcile,
+      webhooks,
       alarmDeadLetters,
       platform,
       url: gateway.url,
@@ -78,7 +80,11 @@ export class ServiceStack extends Stack {
     if (platform && functions.revisionFiles) {
       new RevisionFilesDoor(this, 'RevisionFiles', { config, platform, handler: functions.revisionFiles });
     }
-    new Timers(this, 'Timers', { queue: reconcile.queue, cluster: platform?.cluster.cluster });
+    new Timers(this, 'Timers', {
+      queue: reconcile.queue,
+      webhooks: webhooks.queue,
+      cluster: platform?.cluster.cluster,
+    });
     const watched = {
       functions: functions.all,
       api: gateway.api,
@@ -86,6 +92,7 @@ export class ServiceStack extends Stack {
         incoming: data.incoming.arrivals.deadLetters,
         verify: verify.deadLetters,
         reconcile: reconcile.deadLetters,
+        webhooks: webhooks.deadLetters,
         alarms: alarmDeadLetters,
       },
       table,

@@ -6,6 +6,8 @@ import { DEFAULT_WORKSPACE } from '../../shared/registry/workspace.ts';
 import { ON_ECS, ON_ECS_ROLLING } from '../../shared/serving/platform-offer.ts';
 import { createApp } from '../api/app.ts';
 import type { ApiEnv } from '../api/bind.ts';
+import { publicSender } from './deliver-webhook.ts';
+import { openIssuer } from './issuer.ts';
 import { NO_ALARMS } from './no-alarms.ts';
 import type { AwsPorts } from './ports.ts';
 import type { Settings } from './settings.ts';
@@ -24,10 +26,12 @@ export function apiOf(settings: Settings, awsPorts: AwsPorts, logger: Logger): H
   const offer = serving?.settings.CAIRN_ECS_INFRASTRUCTURE_ROLE === undefined ? ON_ECS_ROLLING : ON_ECS;
   return createApp({
     ports: serving ? { ...ports, bus: wakingBus(ports, logger) } : ports,
+    webhooks: publicSender(),
     alarms: serving?.alarms ?? NO_ALARMS,
+    issuer: openIssuer(settings, ports.clock, logger),
     ...(serving ? { serving: { ...serving, offer } } : {}),
     during,
-    verifyLater: ({ workspace, name, upload }) => ports.verifyQueue.send({ workspace, name, upload }),
+    verifyLater: (work) => ports.verifyQueue.send(work),
     pushLimit: PUSH_MAX,
     logger,
     version: VERSION,

@@ -26,6 +26,8 @@ export function openPlatform(serving: ServingSettings, clock: Clock): RolloutPla
     listener: serving.CAIRN_ALB_LISTENER,
     testListener: serving.CAIRN_ALB_TEST_LISTENER,
     image: serving.CAIRN_MODEL_SERVER_IMAGE,
+    pythonImage: serving.CAIRN_PYTHON_SERVER_IMAGE,
+    pythonIndex: serving.CAIRN_PYTHON_INDEX,
     architecture: serving.CAIRN_ECS_ARCHITECTURE,
     versionConsistency: serving.CAIRN_ECS_VERSION_CONSISTENCY,
     logGroup: serving.CAIRN_LOG_GROUP,

@@ -4,13 +4,15 @@ import { openDynamoTable } from '../../shared/adapters/aws/dynamodb-table.ts';
 import type { Ports } from '../../shared/ports/ports.ts';
 import { lazily } from './lazy-port.ts';
 import type { Settings } from './settings.ts';
-import type { Task, VerifyWork, Wake } from './work-messages.ts';
+import { tellingBus } from './telling-bus.ts';
+import type { Task, VerifyWork, Wake, WebhookWork } from './work-messages.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 /** What functions stand on. Clients are loaded and made when they are first used. */
 export interface AwsPorts extends Ports {
   readonly verifyQueue: WorkQueue<VerifyWork>;
   readonly reconcileQueue: WorkQueue<Wake | Task>;
+  readonly webhookQueue: WorkQueue<WebhookWork>;
 }
 
 interface Options {
@@ -30,20 +32,22 @@ export function openPorts(settings: Settings, { logger, before }: Options): AwsP
       dataKeyId: settings.CAIRN_KMS_DATA_KEY,
     });
   });
-  const bus = lazily(async () => {
+  const queue = <Work>(url: string) =>
+    lazily(async () => (await import('./work-queue.ts')).openWorkQueue<Work>(url));
+  const webhookQueue = queue<WebhookWork>(settings.CAIRN_WEBHOOK_QUEUE_URL);
+  const topic = lazily(async () => {
     const { openBus } = await import('./sns.ts');
     return openBus({
       topicArn: settings.CAIRN_EVENT_TOPIC,
       onFault: (err, event) => logger.error({ err, event: event.id }, 'cannot publish an event'),
     });
   });
+  const bus = tellingBus(topic, webhookQueue, logger);
   const table = lazily(async () => {
     const opened = openDynamoTable({ client: new DynamoDBClient({}), tableName: settings.CAIRN_TABLE });
     await before?.({ table: opened, blobs, clock, keys, bus });
     return opened;
   });
-  const queue = <Work>(url: string) =>
-    lazily(async () => (await import('./work-queue.ts')).openWorkQueue<Work>(url));
   return {
     table,
     blobs,
@@ -52,5 +56,6 @@ export function openPorts(settings: Settings, { logger, before }: Options): AwsP
     bus,
     verifyQueue: queue<VerifyWork>(settings.CAIRN_VERIFY_QUEUE_URL),
     reconcileQueue: queue<Wake | Task>(settings.CAIRN_RECONCILE_QUEUE_URL),
+    webhookQueue,
   };
 }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { EndpointRef } from '../../shared/ports/serving-platform.ts';
+import type { VerifyLater } from '../../shared/registry/verify-work.ts';
 import { everyEndpoint } from '../../shared/serving/every-endpoint.ts';
 import { reconcile } from '../reconcile/handler.ts';
 import { cleanUp, signCheckpoints } from '../reconcile/housekeeping.ts';
@@ -105,7 +106,8 @@ async function doTask(deps: Deps, { task, after }: Task, invocation: Invocation)
           : {};
       const remaining = invocation.getRemainingTimeInMillis();
       const deadline = clock.now() + remaining - Math.min(RESERVE, remaining / 2);
-      const { bytes, next } = await cleanUp(deps, { after, deadline });
+      const verifyLater: VerifyLater = (work) => deps.verifyQueue.send(work);
+      const { bytes, next } = await cleanUp(deps, { after, deadline, verifyLater });
       if (next) await reconcileQueue.send({ task, after: next });
       return { ...seen, bytes };
     }

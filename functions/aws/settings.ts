@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { IssuerTrust } from '../../shared/access/issuer.ts';
+import { readIssuerSettings } from '../../shared/access/issuer-settings.ts';
 
 const name = z.string().min(1);
 const arn = z.string().startsWith('arn:');
@@ -18,6 +20,7 @@ const SETTINGS = z.object({
   CAIRN_EVENT_TOPIC: arn,
   CAIRN_VERIFY_QUEUE_URL: z.url(),
   CAIRN_RECONCILE_QUEUE_URL: z.url(),
+  CAIRN_WEBHOOK_QUEUE_URL: z.url(),
   CAIRN_PUBLIC_URL: z.url().transform((url) => url.replace(/\/$/, '')),
   CAIRN_ADMIN_TOKEN_SECRET: name,
 });
@@ -37,12 +40,17 @@ const SERVING = z.object({
   CAIRN_ALB_LISTENER: arn,
   CAIRN_ALB_TEST_LISTENER: arn.optional(),
   CAIRN_MODEL_SERVER_IMAGE: name,
+  CAIRN_PYTHON_SERVER_IMAGE: name.optional(),
+  CAIRN_PYTHON_INDEX: z.url().optional(),
   CAIRN_LOG_GROUP: name,
   CAIRN_FILES_URL: z.url(),
 });
 
 export type ServingSettings = z.infer<typeof SERVING>;
-export type Settings = z.infer<typeof SETTINGS> & { readonly serving?: ServingSettings };
+export type Settings = z.infer<typeof SETTINGS> & {
+  readonly serving?: ServingSettings;
+  readonly issuer?: IssuerTrust;
+};
 
 /** Reads a function's environment. @throws Error with a sentence for each variable that is missing or wrong */
 export function parseSettings(env: Readonly<Record<string, string | undefined>>): Settings {
@@ -50,8 +58,14 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
   const settings = SETTINGS.safeParse(present);
   const serving = 'CAIRN_ECS_CLUSTER' in present ? SERVING.safeParse(present) : undefined;
   const issues = [settings, serving].flatMap((parsed) => parsed?.error?.issues ?? []);
-  if (!settings.success || issues.length > 0) {
-    throw new Error(issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'));
+  const { trust, problems } = readIssuerSettings(present);
+  if (!settings.success || issues.length > 0 || problems.length > 0) {
+    const sentences = issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+    throw new Error([...sentences, ...problems].join('\n'));
   }
-  return serving?.data ? { ...settings.data, serving: serving.data } : settings.data;
+  return {
+    ...settings.data,
+    ...(serving?.data ? { serving: serving.data } : {}),
+    ...(trust ? { issuer: trust } : {}),
+  };
 }

@@ -11,7 +11,11 @@ export interface Watching {
   readonly versions: VersionSource;
 }
 
-export const openWatching = ({ CAIRN_ALARM_TOPIC }: Settings, ports: AwsPorts): Watching => ({
+const NO_PYTHON = 'deploy Cairn with -c cairn:pythonServerImage=build, or with an image of yours, to have it';
+
+export const openWatching = ({ CAIRN_ALARM_TOPIC, serving }: Settings, ports: AwsPorts): Watching => ({
   alarms: lazily(async () => (await import('./cloudwatch.ts')).openAlarms(CAIRN_ALARM_TOPIC)),
-  versions: registeredVersions(ports),
+  versions: registeredVersions(ports, {
+    noPython: serving?.CAIRN_PYTHON_SERVER_IMAGE === undefined ? NO_PYTHON : undefined,
+  }),
 });

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import type { Logger } from 'pino';
 import { uuidv7 } from 'uuidv7';
+import type { IssuerTrust, TrustedIssuer } from '../../shared/access/issuer.ts';
 import { ensureAdminToken } from '../../shared/access/token.ts';
 import { openAlarmEngine } from '../../shared/adapters/local/alarm-engine.ts';
 import { openDataDir } from '../../shared/adapters/local/data-dir.ts';
@@ -16,6 +17,7 @@ import { openSqliteTable } from '../../shared/adapters/local/sqlite-table.ts';
 import { storageDoor } from '../../shared/adapters/local/storage-door.ts';
 import { systemClock } from '../../shared/adapters/local/system-clock.ts';
 import { webhookSender } from '../../shared/adapters/webhook-sender.ts';
+import type { Clock } from '../../shared/ports/clock.ts';
 import type { EndpointRef } from '../../shared/ports/serving-platform.ts';
 import { ensureDefaultWorkspace } from '../../shared/registry/workspace.ts';
 import { findEndpoint } from '../../shared/serving/endpoint.ts';
@@ -101,11 +103,13 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
     endpointsConcerned(table, event).then(wakeAll, (err) => logger.error({ err }, 'cannot find endpoints'));
   });
 
+  const issuer = await openIssuer(settings.issuer, clock, logger);
   const sender = webhookSender({ inside: settings.webhooksInside });
   const app = createApp({
     ports,
     webhooks: sender,
     alarms,
+    issuer,
     serving: { versions, platform },
     logger,
     version: VERSION,
@@ -119,7 +123,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
   });
   const gateway = createGateway({
     routes: (ref) => platform.routes(ref),
-    authorise: authoriseRequest(ports),
+    authorise: authoriseRequest(ports, issuer),
     requireEndpoint: (ref) => findEndpoint(table, ref),
     record: (sample) => alarms.record(sample),
     problemOf,
@@ -137,7 +141,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
   alarms.start();
   const webhooks = await startWebhooks(ports, bus, sender, logger);
   const incoming = await watchIncoming(ports, dataDir.incoming, logger);
-  const housekeeping = startHousekeeping(ports, logger);
+  const housekeeping = startHousekeeping(ports, logger, bus.subscribe);
 
   return {
     url,
@@ -157,6 +161,17 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
       dataDir.release();
     },
   };
+}
+
+async function openIssuer(
+  trust: IssuerTrust | undefined,
+  clock: Clock,
+  logger: Logger,
+): Promise<TrustedIssuer | undefined> {
+  if (!trust) return undefined;
+  const { openOidcIssuer } = await import('../../shared/adapters/oidc-issuer.ts');
+  const onFault = (err: Error) => logger.warn({ err }, 'the OpenID Connect issuer cannot be used');
+  return { trust, verifier: openOidcIssuer({ trust, clock, onFault }) };
 }
 
 function listen(server: ReturnType<typeof createServer>, { host, port }: Settings): Promise<void> {

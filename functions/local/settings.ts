@@ -1,5 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { type IssuerTrust, isJwt } from '../../shared/access/issuer.ts';
+import { ISSUER_SETTINGS, readIssuerSettings } from '../../shared/access/issuer-settings.ts';
 import { CHOSEN_TOKEN_MIN } from '../../shared/access/token.ts';
 
 /** Each setting's environment variable, its meaning and its schema: what `--help` lists and what start-up parses. */
@@ -40,6 +42,7 @@ const SETTINGS = {
     .stringbool()
     .default(false)
     .describe('let webhooks reach private addresses, and plain http'),
+  ...ISSUER_SETTINGS,
   CAIRN_LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('warn')
@@ -57,6 +60,7 @@ export interface Settings {
   /** Bytes. */
   readonly pushLimit?: number;
   readonly webhooksInside: boolean;
+  readonly issuer?: IssuerTrust | undefined;
   readonly logLevel: string;
 }
 
@@ -68,8 +72,11 @@ export function parseSettings(
     Object.entries(env).filter(([name, value]) => name in SETTINGS && value !== ''),
   );
   const parsed = Settings.safeParse(present);
-  if (!parsed.success)
-    return { problems: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) };
+  const { trust, problems } = readIssuerSettings(present);
+  if (!parsed.success || problems.length > 0) {
+    const issues = parsed.error?.issues ?? [];
+    return { problems: [...issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`), ...problems] };
+  }
   const {
     CAIRN_HOST,
     CAIRN_PORT,
@@ -80,6 +87,10 @@ export function parseSettings(
     CAIRN_PUSH_LIMIT_MB,
     CAIRN_WEBHOOKS_INSIDE,
   } = parsed.data;
+  if (trust && isJwt(CAIRN_ADMIN_TOKEN ?? ''))
+    return {
+      problems: ['CAIRN_ADMIN_TOKEN: must not look like a JWT, which is taken for one of the issuer'],
+    };
   return {
     host: CAIRN_HOST,
     port: CAIRN_PORT,
@@ -88,6 +99,7 @@ export function parseSettings(
     adminToken: CAIRN_ADMIN_TOKEN,
     pushLimit: CAIRN_PUSH_LIMIT_MB * 1_000_000,
     webhooksInside: CAIRN_WEBHOOKS_INSIDE,
+    issuer: trust,
     logLevel: CAIRN_LOG_LEVEL,
   };
 }

@@ -107,7 +107,8 @@ export class ApiGateway extends Construct {
 
   #refusal(type: ResponseType, code: ErrorCode, headers: Record<string, string> = {}): void {
     const own = type === ResponseType.DEFAULT_4XX || type === ResponseType.DEFAULT_5XX;
-    const { status, fix } = ERRORS[code];
+    const { status } = ERRORS[code];
+    const fix = type === ResponseType.REQUEST_TOO_LARGE ? IN_PARTS : ERRORS[code].fix;
     this.api.addGatewayResponse(type.responseType, {
       type,
       ...(own ? {} : { statusCode: String(status) }),
@@ -138,6 +139,10 @@ export class ApiGateway extends Construct {
     });
   }
 }
+
+/** What a file sent at once is answered: a client shows it as it is. */
+const IN_PARTS =
+  'Send files by POST …/uploads (cairn push) or Git LFS, which take any size. MLflow’s client sends them in parts with MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD=true and MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE=4000000.';
 
 /** The gateway's own refusals in the words of the error table; where it gives no status, the gateway's own stays. */
 const REFUSALS: readonly (readonly [ResponseType, ErrorCode, Record<string, string>?])[] = [

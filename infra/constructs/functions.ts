@@ -5,12 +5,13 @@ import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { LambdaSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { writeIssuerSettings } from '../../shared/access/issuer-settings.ts';
 import type { FunctionName } from '../bundle.ts';
 import type { Config } from '../config.ts';
 import type { DataStack } from '../data-stack.ts';
 import { allow, type Permission } from '../permissions/allow.ts';
 import { signReads, takeIncoming, writeBlobs } from '../permissions/blob-access.ts';
-import { keyThrough, signRevisions, useKeys, verifyRevisions } from '../permissions/key-use.ts';
+import { keyThrough, openDataKeys, signRevisions, useKeys, verifyRevisions } from '../permissions/key-use.ts';
 import { publishEvents, sendTo, takeFrom } from '../permissions/messages.ts';
 import { readContainerLogs, runRevisions } from '../permissions/serving.ts';
 import { readTable, writeTable } from '../permissions/table-access.ts';
@@ -30,9 +31,16 @@ export interface FunctionsProps {
   readonly events: NotificationTopic;
   readonly verify: WorkQueue;
   readonly reconcile: WorkQueue;
+  readonly webhooks: WorkQueue;
   readonly alarmDeadLetters: IQueue;
   readonly url: string;
   readonly platform?: ServingPlatform | undefined;
+}
+
+/** What not every function has. */
+interface Own {
+  readonly reservedConcurrency?: number | undefined;
+  readonly issuer?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Messages that a function takes at once; those that fail come again alone (partial batch responses). */
@@ -49,7 +57,7 @@ export class Functions extends Construct {
 
   constructor(scope: Construct, id: string, props: FunctionsProps) {
     super(scope, id);
-    const { config, data, table, platform, verify, reconcile, alarms, events } = props;
+    const { config, data, table, platform, verify, reconcile, webhooks, alarms, events } = props;
     const { keys, adminToken } = data;
     const models = data.models.bucket;
     const incoming = data.incoming;
@@ -63,17 +71,20 @@ export class Functions extends Construct {
       CAIRN_EVENT_TOPIC: events.topic.topicArn,
       CAIRN_VERIFY_QUEUE_URL: verify.queue.queueUrl,
       CAIRN_RECONCILE_QUEUE_URL: reconcile.queue.queueUrl,
+      CAIRN_WEBHOOK_QUEUE_URL: webhooks.queue.queueUrl,
       CAIRN_PUBLIC_URL: props.url,
       CAIRN_ADMIN_TOKEN_SECRET: adminToken.secret.secretArn,
       ...platform?.environment,
     };
+    /** Only the functions that authenticate know it. */
+    const issuer = config.oidc && writeIssuerSettings(config.oidc);
     const make = (
       name: FunctionName,
       description: string,
       memoryMiB: number,
       timeout: Duration,
       permissions: readonly Permission[],
-      reservedConcurrency?: number,
+      { reservedConcurrency, issuer = {} }: Own = {},
     ): IFunction =>
       new CairnFunction(this, pascal(name), {
         config,
@@ -82,7 +93,7 @@ export class Functions extends Construct {
         description,
         memoryMiB,
         timeout,
-        environment,
+        environment: { ...environment, ...issuer },
         permissions,
         reservedConcurrency,
       }).function;
@@ -104,33 +115,57 @@ export class Functions extends Construct {
         ...useKeys(keys),
         allow('AdminToken', ['secretsmanager:GetSecretValue'], [adminToken.secret.secretArn]),
         keyThrough('secretsmanager', keys.data, ['kms:Decrypt']),
-        sendTo(verify.queue, reconcile.queue),
+        sendTo(verify.queue, reconcile.queue, webhooks.queue),
         ...(platform ? [...readAlarms(), readContainerLogs(platform)] : []),
       ],
-      config.reservedConcurrency,
+      { reservedConcurrency: config.reservedConcurrency, issuer },
     );
     const registerUpload = make(
       'register-upload',
       'a file dropped in the incoming bucket becomes a version',
       1769,
       TIMEOUTS.registerUpload,
-      [...changes, ...takeIncoming(incoming.bucket), takeFrom(incoming.arrivals.queue)],
+      [
+        ...changes,
+        ...takeIncoming(incoming.bucket),
+        takeFrom(incoming.arrivals.queue),
+        sendTo(webhooks.queue),
+      ],
     );
     const verifyUpload = make(
       'verify-upload',
       'SHA-256 of uploaded files, from checkpoint to checkpoint',
       1769,
       TIMEOUTS.verifyUpload,
-      [...changes, takeFrom(verify.queue), sendTo(verify.queue)],
+      [...changes, takeFrom(verify.queue), sendTo(verify.queue, webhooks.queue)],
     );
     const reconciler = make(
       'reconcile',
       'rollouts advance, checkpoints are signed, garbage goes',
       512,
       TIMEOUTS.reconcile,
-      [...changes, ...useKeys(keys), ...rollouts, takeFrom(reconcile.queue), sendTo(reconcile.queue)],
+      [
+        ...changes,
+        ...useKeys(keys),
+        ...rollouts,
+        takeFrom(reconcile.queue),
+        sendTo(reconcile.queue, verify.queue),
+      ],
+    );
+    const deliverWebhook = make(
+      'deliver-webhook',
+      'what happened to models is told to the webhooks',
+      256,
+      TIMEOUTS.deliverWebhook,
+      [
+        ...writeTable(table, keys.data),
+        openDataKeys(keys.data),
+        takeFrom(webhooks.queue),
+        sendTo(webhooks.queue),
+      ],
     );
     for (const [handler, { queue }] of [
+      [deliverWebhook, webhooks],
       [registerUpload, incoming.arrivals],
       [verifyUpload, verify],
       [reconciler, reconcile],
@@ -141,7 +176,7 @@ export class Functions extends Construct {
         reportBatchItemFailures: true,
       });
     }
-    this.all = { api: this.api, registerUpload, verifyUpload, reconcile: reconciler };
+    this.all = { api: this.api, registerUpload, verifyUpload, reconcile: reconciler, deliverWebhook };
     if (!platform) return;
 
     const onAlarm = make('on-alarm', 'an alarm rolls an endpoint back', 512, TIMEOUTS.onAlarm, [
@@ -154,9 +189,14 @@ export class Functions extends Construct {
     alarms.topic.addSubscription(
       new LambdaSubscription(onAlarm, { deadLetterQueue: props.alarmDeadLetters }),
     );
-    this.authorizer = make('authorizer', 'who may call an endpoint', 512, TIMEOUTS.authorizer, [
-      ...readTable(table, keys.data),
-    ]);
+    this.authorizer = make(
+      'authorizer',
+      'who may call an endpoint',
+      512,
+      TIMEOUTS.authorizer,
+      [...readTable(table, keys.data)],
+      { issuer },
+    );
     this.revisionFiles = make(
       'revision-files',
       'a task asks where the files of its revision are',

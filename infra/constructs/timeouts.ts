@@ -10,6 +10,8 @@ export const TIMEOUTS = {
   verifyUpload: Duration.minutes(15),
   onAlarm: Duration.minutes(1),
   reconcile: Duration.minutes(5),
+  /** One attempt takes 30 s at most, and those of a batch run at the same time. */
+  deliverWebhook: Duration.minutes(2),
   authorizer: Duration.seconds(10),
   revisionFiles: Duration.seconds(30),
   /** Until a model begins to answer, and between the parts of its answer: the gateway's greatest pause. */

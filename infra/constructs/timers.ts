@@ -7,6 +7,7 @@ import { Construct } from 'constructs';
 
 interface TimersProps {
   readonly queue: IQueue;
+  readonly webhooks: IQueue;
   readonly cluster: ICluster | undefined;
 }
 
@@ -15,7 +16,7 @@ interface TimersProps {
  * deployment or a task of Cairn's cluster changes.
  */
 export class Timers extends Construct {
-  constructor(scope: Construct, id: string, { queue, cluster }: TimersProps) {
+  constructor(scope: Construct, id: string, { queue, webhooks, cluster }: TimersProps) {
     super(scope, id);
     const every = (name: string, interval: Duration, task: 'reconcile' | 'checkpoint' | 'clean-up') =>
       new Rule(this, name, {
@@ -25,6 +26,11 @@ export class Timers extends Construct {
       });
     every('Checkpoint', Duration.minutes(5), 'checkpoint');
     every('CleanUp', Duration.hours(1), 'clean-up');
+    new Rule(this, 'LostWebhooks', {
+      description: 'Cairn: what waits for webhooks and has lost its message',
+      schedule: Schedule.rate(Duration.minutes(5)),
+      targets: [new SqsQueue(webhooks, { message: RuleTargetInput.fromObject({ task: 'lost' }) })],
+    });
     if (!cluster) return;
     every('Reconcile', Duration.minutes(1), 'reconcile');
     new Rule(this, 'TaskChanges', {

@@ -18,6 +18,9 @@ export const signRevisions = (signing: IKey): Permission =>
 export const verifyRevisions = (signing: IKey): Permission =>
   allow('VerifyRevisions', ['kms:Verify'], [signing.keyArn]);
 
+/** Opens what was sealed under a data key, such as a webhook's secret. */
+export const openDataKeys = (data: IKey): Permission => allow('OpenDataKeys', ['kms:Decrypt'], [data.keyArn]);
+
 /** The `KeyService` port: signatures of checkpoints, and data keys. */
 export const useKeys = ({ data, signing }: { data: IKey; signing: IKey }): Permission[] => [
   allow('SignAndVerify', ['kms:Sign', 'kms:Verify'], [signing.keyArn]),

@@ -1,10 +1,12 @@
-import { uuidv7 } from 'uuidv7';
+import { V7Generator } from 'uuidv7';
 import type { Caller } from '../access/caller.ts';
+import type { DomainEvent } from '../ports/event-bus.ts';
 import type { Ports } from '../ports/ports.ts';
 import { ConditionFailed, type Op } from '../ports/table.ts';
 import { chainsPartition } from './chains.ts';
 import { type AuditEvent, GENESIS, hashOf } from './event.ts';
 import { feedItem } from './feed.ts';
+import { type Followed, followedKey, mayBeFollowed, outboxOps } from './followed.ts';
 import { type ChainHead, eventKey, headKey } from './keys.ts';
 
 /** A change of one resource, as its audit event tells it. */
@@ -19,7 +21,8 @@ export interface Change {
 }
 
 /**
- * Writes `ops` and the audit event of the change in one transaction, then tells the event bus.
+ * Writes `ops`, the audit event of the change and, where webhooks want it, its entry in their outbox in one transaction, then
+ * tells the event bus.
  * Every state change of a resource goes through here.
  * @throws ConditionFailed when one of `ops` did not hold: read again and decide anew, for example in {@link exclusively}
  */
@@ -30,38 +33,63 @@ export async function commit(
   ops: readonly Op[],
 ): Promise<AuditEvent> {
   for (;;) {
-    const head = await ports.table.get(headKey(change.chain));
+    // One call, whether or not somebody follows the workspace.
+    const [head, followed] = mayBeFollowed(change.chain)
+      ? await ports.table.getMany([headKey(change.chain), followedKey(change.workspace)])
+      : [await ports.table.get(headKey(change.chain))];
     const event = nextEvent(head?.body as ChainHead | undefined, caller, change, ports.clock.now());
+    const told = outboxOps(event, followed?.body as Followed | undefined);
     try {
-      await ports.table.transact([...ops, ...eventOps(event, head?.rev)]);
+      await ports.table.transact([...ops, ...eventOps(event, head?.rev), ...told]);
     } catch (error) {
       if (error instanceof ConditionFailed && error.failed.every((index) => index >= ops.length)) continue;
       throw error;
     }
-    await ports.bus.publish({
-      id: event.id,
-      workspace: event.workspace,
-      type: event.action,
-      resource: event.chain,
-      at: event.at,
-      data: { seq: event.seq, subject: event.subject, reason: event.reason, after: event.after },
-    });
+    await ports.bus.publish({ ...domainEventOf(event), ...(told.length === 0 ? {} : { inOutbox: true }) });
     return event;
   }
 }
 
+/** An audit event as the event bus tells it. */
+export const domainEventOf = ({
+  id,
+  workspace,
+  action,
+  chain,
+  at,
+  seq,
+  subject,
+  reason,
+  after,
+}: AuditEvent) =>
+  ({
+    id,
+    workspace,
+    type: action,
+    resource: chain,
+    at,
+    data: { seq, subject, reason, after },
+  }) satisfies DomainEvent;
+
+/** Of this process: each id is greater than the one before, also within a millisecond. */
+const ids = new V7Generator();
+
 function nextEvent(head: ChainHead | undefined, caller: Caller, change: Change, at: number): AuditEvent {
-  const { tokenId, principal } = caller;
+  const { tokenId, principal, issuer } = caller;
   const unsigned: Omit<AuditEvent, 'hash'> = {
     format: 1,
     chain: change.chain,
     seq: (head?.seq ?? 0) + 1,
-    id: uuidv7(),
+    id: ids.generateOrResetWithTs(at).toString(),
     at,
     workspace: change.workspace,
     action: change.action,
     subject: change.subject,
-    actor: tokenId === undefined ? { principal } : { principal, tokenId },
+    actor: {
+      principal,
+      ...(tokenId === undefined ? {} : { tokenId }),
+      ...(issuer === undefined ? {} : { issuer }),
+    },
     requestId: caller.requestId,
     ...(caller.call === undefined ? {} : { call: caller.call }),
     ...(change.reason === undefined ? {} : { reason: change.reason }),

@@ -18,7 +18,7 @@ export interface AuditEvent {
   readonly action: string;
   /** What it happened to in a person's words, for example `digits@3`. */
   readonly subject: string;
-  readonly actor: { readonly principal: string; readonly tokenId?: string };
+  readonly actor: { readonly principal: string; readonly tokenId?: string; readonly issuer?: string };
   readonly requestId: string;
   /** What another protocol than the native API calls the request: `mlflow POST model-versions/create`. */
   readonly call?: string;

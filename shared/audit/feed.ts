@@ -46,6 +46,43 @@ export async function recentEvents(
     entries.push(...found.slice(0, query.limit - entries.length));
     if (entries.length === query.limit) break;
   }
+  return eventsAt(table, entries);
+}
+
+/**
+ * A workspace's events after the one with the id `after`, oldest first, of those whose id is smaller than `until`'s.
+ */
+export async function eventsAfter(
+  table: Table,
+  query: { workspace: string; after: string; until: string; limit: number },
+): Promise<AuditEvent[]> {
+  // An id of the future, which a client may have made up, has nothing after it, and no month that ends the search.
+  if (query.after >= query.until) return [];
+  const found: (FeedEntry & { id: string })[] = [];
+  const from = timeOfId(query.after) - ROLLBACK_MS;
+  for (const name of [...monthsBack(timeOfId(query.until), from)].reverse()) {
+    for (let { after } = query, more = true; more && found.length < query.limit; ) {
+      const pages = await Promise.all(
+        Array.from({ length: SHARDS }, (_, shard) =>
+          table.query({ pk: partition(query.workspace, name, shard), limit: query.limit, after }),
+        ),
+      );
+      // Beyond where a page that has more ends, there may be events that come before those of the other shards.
+      const ends = pages.flatMap((page) => (page.more ? (page.items.at(-1)?.sk ?? []) : []));
+      const known = ends.sort()[0];
+      const entries = pages
+        .flatMap((page) => page.items.map((item) => ({ ...(item.body as FeedEntry), id: item.sk })))
+        .filter(({ id }) => known === undefined || id <= known)
+        .sort((a, b) => (a.id < b.id ? -1 : 1));
+      found.push(...entries);
+      after = known ?? after;
+      more = known !== undefined;
+    }
+  }
+  return eventsAt(table, found.filter(({ id }) => id < query.until).slice(0, query.limit));
+}
+
+async function eventsAt(table: Table, entries: readonly FeedEntry[]): Promise<AuditEvent[]> {
   const events: AuditEvent[] = [];
   for (let at = 0; at < entries.length; at += 100) {
     const items = await table.getMany(
@@ -55,6 +92,17 @@ export async function recentEvents(
   }
   return events;
 }
+
+/** An event's id may be this much later than its time, after the clock was set back. */
+const ROLLBACK_MS = 10_000;
+
+/** The smallest id of a UUIDv7 of that time (RFC 9562, 5.7). */
+export function idAt(time: number): string {
+  const hex = Math.max(0, time).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
+}
+
+const timeOfId = (id: string) => Number.parseInt(id.slice(0, 13).replace('-', ''), 16);
 
 const partition = (workspace: string, monthName: string, shard: number) =>
   `events/${workspace}/${monthName}/${shard}`;

@@ -14,4 +14,6 @@ export interface DomainEvent {
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly data: Record<string, unknown>;
+  /** Webhooks are to be told: the change's transaction has put it into their outbox. */
+  readonly inOutbox?: true;
 }

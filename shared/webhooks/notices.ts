@@ -4,9 +4,28 @@ import type { Tags } from '../registry/name.ts';
 import { isPrompt } from '../registry/search-fields.ts';
 import { sourceUri } from '../registry/search-versions.ts';
 import type { Version } from '../registry/version.ts';
-import type { Notice } from './event.ts';
+import type { Notice, WebhookEvent } from './event.ts';
 
 const TEMPLATE_TAG = 'mlflow.prompt.text';
+
+/** The audit event that becomes a notice of it. */
+export function actionOf({ entity, action }: WebhookEvent): string {
+  switch (entity) {
+    case 'REGISTERED_MODEL':
+    case 'PROMPT':
+      return 'model.created';
+    case 'MODEL_VERSION':
+    case 'PROMPT_VERSION':
+      return 'version.created';
+    case 'PROMPT_TAG':
+      return 'model.updated';
+    case 'MODEL_VERSION_TAG':
+    case 'PROMPT_VERSION_TAG':
+      return 'version.updated';
+    default:
+      return action === 'CREATED' ? 'alias.moved' : 'alias.deleted';
+  }
+}
 
 /** What an audit event means to MLflow's webhooks: mostly one notice, for tags one each, for the rest of the trail none. */
 export function noticesOf(event: AuditEvent, model: Model): Notice[] {

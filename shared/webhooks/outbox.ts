@@ -1,15 +1,14 @@
-import { randomUUID } from 'node:crypto';
 import type { AuditEvent } from '../audit/event.ts';
+import { OUTBOX, outboxKey, type Untold } from '../audit/followed.ts';
 import { eventKey } from '../audit/keys.ts';
 import { CairnError } from '../errors.ts';
-import type { DomainEvent } from '../ports/event-bus.ts';
 import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
-import type { Key, Op, Table } from '../ports/table.ts';
+import { ConditionFailed, type Item, type Op, type Table } from '../ports/table.ts';
 import { WebhookRefused, type WebhookSender } from '../ports/webhook-sender.ts';
 import { modelKey } from '../registry/keys.ts';
 import type { Model } from '../registry/model.ts';
-import { inTransactions } from '../tracking/batches.ts';
+import { inTransactions, nameOf, readAll } from '../tracking/batches.ts';
 import { deliver } from './delivery.ts';
 import { type Notice, sameEvent } from './event.ts';
 import { noticesOf } from './notices.ts';
@@ -23,60 +22,142 @@ export interface Delivery {
   readonly webhook: string;
   readonly notice: Notice;
   readonly at: number;
+  /** How often it was tried. */
+  readonly attempts: number;
+  /** When it is to be tried next. */
+  readonly due: number;
 }
 
-const OUTBOX = 'webhook-outbox';
-const outboxKey = (id: string): Key => ({ pk: OUTBOX, sk: id });
+/** What waits in the outbox: an event that a change has put there, or what it became for one webhook. */
+export type Waiting =
+  | { readonly kind: 'event'; readonly id: string; readonly at: number; readonly event: Untold }
+  | { readonly kind: 'delivery'; readonly id: string; readonly at: number; readonly delivery: Delivery };
 
-/** Puts what the event means to the workspace's webhooks into the outbox. */
-export async function putInOutbox(
-  ports: Pick<Ports, 'table'>,
-  { workspace, resource, at, data }: DomainEvent,
+const waitingOf = ({ sk: id, body }: Item): Waiting => {
+  const known = body as Untold | (Omit<Delivery, 'attempts' | 'due'> & Partial<Delivery>);
+  if ('seq' in known) return { kind: 'event', id, at: known.at, event: known };
+  // The first deliveries did not tell how often they were tried.
+  const delivery: Delivery = { ...known, attempts: known.attempts ?? 0, due: known.due ?? known.at };
+  return { kind: 'delivery', id, at: delivery.due, delivery };
+};
+
+/** All that waits: also what a process has left that is no more. */
+export async function* outbox(table: Table): AsyncGenerator<Waiting> {
+  for await (const item of itemsOf(table, OUTBOX)) yield waitingOf(item);
+}
+
+/** One of them; undefined when it was told, or given up. */
+export async function inOutbox(table: Table, id: string): Promise<Waiting | undefined> {
+  const item = await table.get(outboxKey(id));
+  return item && waitingOf(item);
+}
+
+/**
+ * Turns an event into a delivery for each webhook that wants it. It leaves the outbox when the deliveries are in it and `told`
+ * knows them, so that a process may end anywhere; begun anew, the deliveries have the same ids.
+ */
+export async function spread(
+  { table }: Pick<Ports, 'table'>,
+  id: string,
+  { workspace, chain, seq, at }: Untold,
+  told: (deliveries: readonly Delivery[]) => Promise<void> = async () => undefined,
 ): Promise<Delivery[]> {
-  const [, id] = /^model\/(.+)$/.exec(resource) ?? [];
-  if (id === undefined || typeof data.seq !== 'number') return [];
-  const webhooks = (await webhooksOf(ports.table, workspace)).filter(({ status }) => status === 'ACTIVE');
-  if (webhooks.length === 0) return [];
-  const [event, model] = await ports.table.getMany([eventKey(resource, data.seq), modelKey(id)]);
-  if (!event || !model) return [];
-  const deliveries = noticesOf(event.body as AuditEvent, model.body as Model).flatMap((notice) =>
+  const [event, model] = await table.getMany([
+    eventKey(chain, seq),
+    modelKey(chain.slice(chain.indexOf('/') + 1)),
+  ]);
+  const notices = event && model ? noticesOf(event.body as AuditEvent, model.body as Model) : [];
+  const webhooks = notices.length === 0 ? [] : await webhooksOf(table, workspace);
+  const deliveries = notices.flatMap((notice, index) =>
     webhooks
+      .filter(({ status, createdAt }) => status === 'ACTIVE' && createdAt <= at)
       .filter(({ events }) => events.some((wanted) => sameEvent(wanted, notice.event)))
       .map(
-        (webhook): Delivery => ({ format: 1, id: randomUUID(), workspace, webhook: webhook.id, notice, at }),
+        (webhook): Delivery => ({
+          format: 1,
+          id: nameOf(id, index, webhook.id),
+          workspace,
+          webhook: webhook.id,
+          notice,
+          at,
+          attempts: 0,
+          due: at,
+        }),
       ),
   );
-  await inTransactions(
-    ports.table,
-    deliveries.map((body): Op[] => [{ put: { ...outboxKey(body.id), body }, if: 'absent' }]),
+  const there = await readAll(
+    table,
+    deliveries.map((delivery) => outboxKey(delivery.id)),
   );
+  const missing = deliveries.filter((delivery) => !there.has(delivery.id));
+  await inTransactions(
+    table,
+    missing.map((body): Op[] => [{ put: { ...outboxKey(body.id), body }, if: 'absent' }]),
+  );
+  await told(deliveries);
+  await table.transact([{ delete: outboxKey(id), if: 'any' }]);
   return deliveries;
 }
 
-/** What an earlier process has left. */
-export async function outbox(table: Table): Promise<Delivery[]> {
-  const items = await Array.fromAsync(itemsOf(table, OUTBOX, ''));
-  return items.map(({ body }) => body as Delivery);
-}
-
-export const removeFromOutbox = (table: Table, { id }: Delivery): Promise<void> =>
-  table.transact([{ delete: outboxKey(id), if: 'any' }]);
-
-export type Attempt =
+type Attempt =
   | { readonly outcome: 'delivered' }
   /** Nobody wants it any more, or it will never be taken. */
   | { readonly outcome: 'given up'; readonly why: string }
-  | { readonly outcome: 'again'; readonly why: string; readonly after?: number | undefined };
+  | { readonly outcome: 'again'; readonly why: string; readonly delivery: Delivery };
 
 /** MLflow's own: others will not be taken the next time either. */
 const WORTH_ANOTHER = [429, 500, 502, 503, 504];
+const ATTEMPTS = 6;
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 60_000;
 
-/** Posts it once. */
+/**
+ * Posts it once. It stays in the outbox, with when it is due again, as long as another attempt is worth it: six, with growing
+ * pauses (1 s, 2 s … and as `Retry-After` says).
+ */
 export async function attempt(
   ports: Pick<Ports, 'table' | 'keys' | 'clock'>,
   sender: WebhookSender,
-  { id, workspace, webhook: webhookId, notice, at }: Delivery,
+  delivery: Delivery,
 ): Promise<Attempt> {
+  const result = await post(ports, sender, delivery);
+  const attempts = delivery.attempts + 1;
+  if (result.outcome === 'again' && attempts < ATTEMPTS) {
+    const pause = Math.max(FIRST_PAUSE_MS * 2 ** (attempts - 1), (result.after ?? 0) * 1000);
+    const due = ports.clock.now() + Math.min(pause, LONGEST_PAUSE_MS);
+    const next: Delivery = { ...delivery, attempts, due };
+    if (!(await replace(ports.table, next))) return { outcome: 'given up', why: 'it was settled meanwhile' };
+    return { outcome: 'again', why: result.why, delivery: next };
+  }
+  await ports.table.transact([{ delete: outboxKey(delivery.id), if: 'any' }]);
+  if (result.outcome === 'delivered') return result;
+  return { outcome: 'given up', why: result.why };
+}
+
+/** Another process may have told it in the meantime: then it stays gone. */
+async function replace(table: Table, body: Delivery): Promise<boolean> {
+  const key = outboxKey(body.id);
+  const item = await table.get(key);
+  if (!item) return false;
+  try {
+    await table.transact([{ put: { ...key, body }, if: { rev: item.rev } }]);
+    return true;
+  } catch (error) {
+    if (error instanceof ConditionFailed) return false;
+    throw error;
+  }
+}
+
+type Posted =
+  | { readonly outcome: 'delivered' }
+  | { readonly outcome: 'given up'; readonly why: string }
+  | { readonly outcome: 'again'; readonly why: string; readonly after?: number | undefined };
+
+async function post(
+  ports: Pick<Ports, 'table' | 'keys' | 'clock'>,
+  sender: WebhookSender,
+  { id, workspace, webhook: webhookId, notice, at }: Delivery,
+): Promise<Posted> {
   try {
     const { webhook } = await findWebhook(ports.table, workspace, webhookId);
     if (webhook.status !== 'ACTIVE') return { outcome: 'given up', why: 'it was disabled' };

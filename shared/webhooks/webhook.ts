@@ -3,13 +3,16 @@ import { uuidv7 } from 'uuidv7';
 import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import { commit, exclusively } from '../audit/commit.ts';
+import { type Followed, followedKey } from '../audit/followed.ts';
 import { CairnError } from '../errors.ts';
 import { itemsOf } from '../ports/items-of.ts';
 import { type ListPage, listPage, type PageRequest } from '../ports/page.ts';
 import type { Ports } from '../ports/ports.ts';
-import type { Key, Table } from '../ports/table.ts';
+import type { Key, Op, Table } from '../ports/table.ts';
+import { WORKSPACES } from '../registry/keys.ts';
 import { getWorkspace } from '../registry/workspace.ts';
 import type { WebhookEvent } from './event.ts';
+import { actionOf } from './notices.ts';
 
 /** An address that is told what happens in a workspace's registry. */
 export interface Webhook {
@@ -73,11 +76,10 @@ export async function createWebhook(
     updatedAt: now,
   };
   return exclusively(partition(workspace), async () => {
-    const { items } = await ports.table.query({ pk: partition(workspace), limit: WEBHOOKS_MAX });
-    if (items.length === WEBHOOKS_MAX)
-      throw new CairnError('INVALID_ARGUMENT', `A workspace has at most ${WEBHOOKS_MAX} webhooks.`);
+    const followed = await followedOp(ports.table, workspace, (others) => [...others, webhook]);
     await commit(ports, caller, { ...changeOf(webhook, 'webhook.created'), after: shown(webhook) }, [
       { put: { ...webhookKey(workspace, webhook.id), body: webhook }, if: 'absent' },
+      followed,
     ]);
     return webhook;
   });
@@ -115,7 +117,7 @@ export async function updateWebhook(
 ): Promise<Webhook> {
   authorize(caller, 'admin', { workspace });
   const sealed = secret ? await seal(ports, secret) : undefined;
-  return exclusively(chainOf(id), async () => {
+  return exclusively(partition(workspace), async () => {
     const { webhook, rev } = await findWebhook(ports.table, workspace, id);
     const { secret: known, ...before } = webhook;
     const kept = secret === undefined ? known : sealed;
@@ -128,6 +130,7 @@ export async function updateWebhook(
     const change = { ...changeOf(after, 'webhook.updated'), before: shown(webhook), after: shown(after) };
     await commit(ports, caller, change, [
       { put: { ...webhookKey(workspace, id), body: after }, if: { rev } },
+      await followedOp(ports.table, workspace, (all) => all.map((one) => (one.id === id ? after : one))),
     ]);
     return after;
   });
@@ -141,12 +144,46 @@ export async function deleteWebhook(
   id: string,
 ): Promise<void> {
   authorize(caller, 'admin', { workspace });
-  await exclusively(chainOf(id), async () => {
+  await exclusively(partition(workspace), async () => {
     const { webhook, rev } = await findWebhook(ports.table, workspace, id);
     await commit(ports, caller, { ...changeOf(webhook, 'webhook.deleted'), before: shown(webhook) }, [
       { delete: webhookKey(workspace, id), if: { rev } },
+      await followedOp(ports.table, workspace, (all) => all.filter((one) => one.id !== id)),
     ]);
   });
+}
+
+/**
+ * The operation that says anew which actions a workspace's webhooks want: one item, which every change of a model reads.
+ * Its condition keeps two writers from counting each other out.
+ */
+async function followedOp(
+  table: Table,
+  workspace: string,
+  change: (webhooks: Webhook[]) => Webhook[],
+): Promise<Op> {
+  const key = followedKey(workspace);
+  const before = await table.get(key);
+  const webhooks = change(await webhooksOf(table, workspace));
+  if (webhooks.length > WEBHOOKS_MAX)
+    throw new CairnError('INVALID_ARGUMENT', `A workspace has at most ${WEBHOOKS_MAX} webhooks.`);
+  const active = webhooks.filter(({ status }) => status === 'ACTIVE');
+  const actions = [...new Set(active.flatMap(({ events }) => events.map(actionOf)))].sort();
+  if (actions.length === 0)
+    return before ? { delete: key, if: { rev: before.rev } } : { check: key, if: 'absent' };
+  const body: Followed = { actions };
+  return { put: { ...key, body }, if: before ? { rev: before.rev } : 'absent' };
+}
+
+/** Says it for the workspaces where nobody has: webhooks of earlier layouts were looked for at every event. */
+export async function followAll({ table }: Pick<Ports, 'table'>): Promise<void> {
+  for await (const { sk: workspace } of itemsOf(table, WORKSPACES)) {
+    if (await table.get(followedKey(workspace))) continue;
+    if ((await webhooksOf(table, workspace)).length === 0) continue;
+    await exclusively(partition(workspace), async () =>
+      table.transact([await followedOp(table, workspace, (webhooks) => webhooks)]),
+    );
+  }
 }
 
 /** The webhooks of a workspace, for the one that delivers. */

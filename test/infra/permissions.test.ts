@@ -35,6 +35,7 @@ const roles = { ...statementsOf(CairnData as Template), ...statementsOf(Cairn as
 /** Functions' roles, by the folder that their code is in. */
 const FOLDERS: Readonly<Record<string, FunctionName>> = {
   FunctionsApi: 'api',
+  FunctionsDeliverWebhook: 'deliver-webhook',
   FunctionsRegisterUpload: 'register-upload',
   FunctionsVerifyUpload: 'verify-upload',
   FunctionsReconcile: 'reconcile',
@@ -128,10 +129,11 @@ test('a model server may do nothing', () => {
 /** What comes along in a bundle with the adapter of a port that the function uses one half of, or does not use at all. */
 const NEVER_CALLED: Readonly<Record<FunctionName, RegExp>> = {
   api: /^(application-autoscaling|ecs|elasticloadbalancing):|^cloudwatch:(Put|Delete)/,
-  'register-upload': /^kms:(Sign|Verify)$|^secretsmanager:|^sqs:SendMessage$/,
+  'register-upload': /^kms:(Sign|Verify)$|^secretsmanager:/,
   'verify-upload': /^kms:(Sign|Verify)$/,
   reconcile: /^logs:/,
   'on-alarm': /^logs:|^kms:Verify$/,
+  'deliver-webhook': /^(s3|sns):|^kms:(Sign|Verify|GenerateDataKey)$/,
   authorizer: /^(kms|s3|sns|sqs):|^dynamodb:(Put|Delete|TransactWrite)/,
   'revision-files':
     /^(sns|sqs):|^kms:(Sign|GenerateDataKey)$|^dynamodb:(Put|Delete|TransactWrite)|^s3:(Put|Delete|List|Upload|\w+Multipart)/,

@@ -16,6 +16,6 @@ test('the picture in docs/aws.md is that of the templates', async () => {
 test('it has every function, and each is called by something', () => {
   const lines = picture(resources()).split('\n');
   const functions = lines.flatMap((line) => /^ {2}(\w+)\(\[/.exec(line)?.[1] ?? []);
-  expect(functions).toHaveLength(7);
+  expect(functions).toHaveLength(8);
   for (const name of functions) expect(lines).toContainEqual(expect.stringMatching(`--> ${name}$`));
 });

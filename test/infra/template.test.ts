@@ -124,7 +124,7 @@ describe('functions', () => {
   const functions = resourcesOf(serving, 'AWS::Lambda::Function');
 
   test('run on Node 24 and ARM with a log group that forgets, and have their sources’ line numbers', () => {
-    expect(functions).toHaveLength(7);
+    expect(functions).toHaveLength(8);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -146,12 +146,12 @@ describe('functions', () => {
 
   test('fail message by message, and what fails for good is kept', () => {
     const mappings = resourcesOf(serving, 'AWS::Lambda::EventSourceMapping');
-    expect(mappings).toHaveLength(3);
+    expect(mappings).toHaveLength(4);
     for (const { Properties } of mappings) {
       expect(Properties.FunctionResponseTypes).toEqual(['ReportBatchItemFailures']);
     }
     const queues = resourcesOf(serving, 'AWS::SQS::Queue');
-    expect(queues.filter(({ Properties }) => Properties.RedrivePolicy)).toHaveLength(3);
+    expect(queues.filter(({ Properties }) => Properties.RedrivePolicy)).toHaveLength(4);
     expect(one('AWS::SNS::Subscription').Properties.RedrivePolicy).toBeDefined();
     expect(one('AWS::Lambda::EventInvokeConfig').Properties.DestinationConfig.OnFailure).toBeDefined();
   });
@@ -185,8 +185,27 @@ describe('functions', () => {
       'CAIRN_RECONCILE_QUEUE_URL',
       'CAIRN_TABLE',
       'CAIRN_VERIFY_QUEUE_URL',
+      'CAIRN_WEBHOOK_QUEUE_URL',
     ]);
   });
+});
+
+test.each(['build', 'registry.example/python-server:1'])('the image for Python models is %s', (image) => {
+  const stacks = synthesised({
+    ...SERVING,
+    'cairn:pythonServerImage': image,
+    'cairn:pythonIndex': 'https://index.example/simple',
+  });
+  const told = resourcesOf(stacks, 'AWS::Lambda::Function').map(
+    ({ Properties }) => Properties.Environment?.Variables ?? {},
+  );
+  const given = told.filter((variables) => 'CAIRN_PYTHON_SERVER_IMAGE' in variables);
+  expect(given.length).toBeGreaterThan(1);
+  for (const variables of given) {
+    expect(variables.CAIRN_PYTHON_INDEX).toBe('https://index.example/simple');
+    if (image === 'build') expect(JSON.stringify(variables.CAIRN_PYTHON_SERVER_IMAGE)).toContain('.dkr.ecr.');
+    else expect(variables.CAIRN_PYTHON_SERVER_IMAGE).toBe(image);
+  }
 });
 
 describe('the door', () => {
@@ -236,6 +255,13 @@ describe('the door', () => {
       );
       expect(JSON.parse(filled)).toMatchObject({ title: 'why', requestId: '$context.requestId' });
     }
+    // MLflow's client shows the answer as it is.
+    expect(answers.find(({ ResponseType }) => ResponseType === 'REQUEST_TOO_LARGE')).toMatchObject({
+      StatusCode: '413',
+      ResponseTemplates: {
+        'application/json': expect.stringContaining('MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD=true'),
+      },
+    });
     expect(answers).toContainEqual(
       expect.objectContaining({
         ResponseType: 'UNAUTHORIZED',
@@ -269,6 +295,8 @@ describe('what costs money while idle', () => {
       'AWS::ElasticLoadBalancingV2::Listener',
       'AWS::ElasticLoadBalancingV2::LoadBalancer',
       'AWS::ElasticLoadBalancingV2::TargetGroup',
+      // The controller's permissions are more than one inline policy holds.
+      'AWS::IAM::ManagedPolicy',
       'AWS::Lambda::EventInvokeConfig',
       'AWS::SNS::Subscription',
     ]);
@@ -368,8 +396,10 @@ test('Cairn’s own alarms tell the operations topic', () => {
     'cairn-operations-dead-letters-incoming',
     'cairn-operations-dead-letters-reconcile',
     'cairn-operations-dead-letters-verify',
+    'cairn-operations-dead-letters-webhooks',
     'cairn-operations-errors-api',
     'cairn-operations-errors-authorizer',
+    'cairn-operations-errors-deliverWebhook',
     'cairn-operations-errors-onAlarm',
     'cairn-operations-errors-reconcile',
     'cairn-operations-errors-registerUpload',

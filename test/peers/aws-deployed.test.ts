@@ -32,7 +32,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openS3Client } from '../../shared/adapters/aws/s3-client.ts';
-import { buildModelServerImage } from '../../tools/model-server-image.ts';
+import { buildImage } from '../../tools/container-image.ts';
 import { type InstalledCli, installCli } from '../cli/harness.ts';
 import { testSet } from '../functions/model-server/digits-data.ts';
 import { deployed, type Installation } from './aws-cdk.ts';
@@ -65,7 +65,7 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'cairn-deployed-'));
   engine = await dockerEngine();
   vi.stubEnv('DOCKER_HOST', engine.host);
-  await buildModelServerImage(IMAGE);
+  await buildImage('model-server', IMAGE);
   ministack = await startMinistack({ DOCKER_HOST: engine.host }, engine.gateway);
   config = ministack.publicAccount;
   s3 = openS3Client({ ...config, pathStyle: true });
@@ -257,6 +257,34 @@ async function dropInParts(Key: string): Promise<void> {
   }
   await s3.send(new CompleteMultipartUploadCommand({ ...object, UploadId, MultipartUpload: { Parts } }));
 }
+
+test('what happens is told to webhooks by their function, and streamed from one answer to the next', async () => {
+  const call = (path: string, init: RequestInit = {}) =>
+    fetch(`${url}${path}`, {
+      ...init,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...init.headers },
+    });
+  const begun = await (await call('/api/v1/workspaces/default/events')).text();
+  const id = /^id: (\S+)$/m.exec(begun)?.[1] ?? '';
+  const events = [{ entity: 'REGISTERED_MODEL', action: 'CREATED' }];
+  const webhook = { name: 'tell', url: 'https://nobody.invalid/', events, secret: 'a-secret' };
+  const post = (path: string, body: object) =>
+    call(`/api/2.0/mlflow/${path}`, { method: 'POST', body: JSON.stringify(body) });
+  const made = await post('webhooks', webhook);
+  expect([made.status, await made.text()]).toEqual([200, expect.stringContaining('ACTIVE')]);
+  expect((await post('registered-models/create', { name: 'told' })).status).toBe(200);
+  const lines = () => linesOf('DeliverWebhook');
+  await expect.poll(lines, SOON).toContainEqual(expect.objectContaining({ outcome: 'spread', count: 1 }));
+  // Its name leads nowhere, so that it is tried again after the queue's pause.
+  await expect
+    .poll(lines, SOON)
+    .toContainEqual(
+      expect.objectContaining({ outcome: 'again', why: expect.stringContaining('nobody.invalid') }),
+    );
+  const more = async () =>
+    (await call('/api/v1/workspaces/default/events', { headers: { 'last-event-id': id } })).text();
+  await expect.poll(more, SOON).toMatch(/^event: model\.created\ndata: .*"told"/m);
+});
 
 test('the timers’ tasks are done, and with nothing to do none wakes anything', async () => {
   for (const task of ['reconcile', 'checkpoint', 'clean-up']) await send('Cairn-ReconcileQueue', { task });

@@ -5,16 +5,15 @@ import type { AuditEvent } from '../../../shared/audit/event.ts';
 import { recentEvents } from '../../../shared/audit/feed.ts';
 import { PREFIX } from '../../../shared/audit/keys.ts';
 import { verifyAudit } from '../../../shared/audit/verify.ts';
-import { CairnError } from '../../../shared/errors.ts';
 import type { Table } from '../../../shared/ports/table.ts';
 import { getWorkspace } from '../../../shared/registry/workspace.ts';
 import { ok, type Register } from '../contract.ts';
 import type { ApiDeps } from '../deps.ts';
 import { rfc3339 } from '../time.ts';
 import * as routes from './audit.routes.ts';
-import { eventStream } from './event-stream.ts';
+import { eventStream, eventsSince, startOf } from './event-stream.ts';
 
-export function registerAudit(register: Register, { ports, subscribe }: ApiDeps): void {
+export function registerAudit(register: Register, { ports, issuer, subscribe }: ApiDeps): void {
   register(routes.listAuditEvents, async ({ params, query }, { caller }) => {
     const { workspace } = params;
     const { resource, limit } = query;
@@ -49,10 +48,14 @@ export function registerAudit(register: Register, { ports, subscribe }: ApiDeps)
   register(routes.streamEvents, async ({ params }, { caller, requestId, header }) => {
     const { workspace } = params;
     authorize(caller, 'viewer', { workspace });
-    await getWorkspace(ports, workspace);
-    const stillAllowed = () => authenticate(ports, presentedToken(header('authorization')), requestId);
-    if (!subscribe) throw new CairnError('NOT_SUPPORTED', 'This installation does not stream events.');
-    return new Response(eventStream(subscribe, workspace, caller, stillAllowed), {
+    const { createdAt } = await getWorkspace(ports, workspace);
+    const stillAllowed = () =>
+      authenticate(ports, presentedToken(header('authorization')), requestId, issuer);
+    const since = startOf(header('last-event-id'), createdAt);
+    const body = subscribe
+      ? eventStream({ subscribe, ports, workspace, caller, stillAllowed, since })
+      : await eventsSince({ ports, workspace, caller, since });
+    return new Response(body, {
       headers: {
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',

@@ -16,7 +16,14 @@ const AuditEvent = z
     workspace: z.string(),
     action: z.string(),
     subject: z.string(),
-    actor: z.strictObject({ principal: z.string(), tokenId: z.string().optional() }),
+    actor: z.strictObject({
+      principal: z.string(),
+      tokenId: z.string().optional(),
+      issuer: z
+        .string()
+        .optional()
+        .meta({ description: 'Who vouched for the principal, where it was not Cairn.' }),
+    }),
     requestId: z.string(),
     call: z
       .string()
@@ -99,14 +106,14 @@ export const streamEvents = {
   tag: 'audit',
   summary: 'Follow what happens in the workspace',
   description:
-    'Server-sent events from now on: the event’s name is its type, its data JSON. Delivery is best effort; the audit trail is the record.',
+    'Server-sent events: the event’s name is its type, its data JSON. They begin after the one that the header Last-Event-ID names, as every client sends it when it connects again, and from now on without it. On AWS the answer has what has happened until now and ends; the client comes again after three seconds. The audit trail is the record.',
   params,
   answers: {
     200: {
-      description: 'Events, until the client hangs up.',
+      description: 'Events.',
       schema: z.string(),
       mediaType: 'text/event-stream',
     },
   },
-  errors: ['WORKSPACE_NOT_FOUND', 'NOT_SUPPORTED'],
+  errors: ['WORKSPACE_NOT_FOUND'],
 } satisfies Contract;

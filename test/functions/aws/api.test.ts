@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { apiOf } from '../../../functions/aws/api.ts';
 import { parseSettings, type Settings } from '../../../functions/aws/settings.ts';
 import { ensureAdminToken } from '../../../shared/access/token.ts';
+import { commit } from '../../../shared/audit/commit.ts';
+import { someone } from '../../support/local-ports.ts';
 import { type FunctionPorts, invocation, openFunctionPorts } from './aws-fixture.ts';
 import { ENV, SERVING_ENV } from './environment.ts';
 
@@ -132,6 +134,70 @@ test('where nothing is served, there are no alarms and endpoints are refused', a
   expect(refused.body.code).toBe('NOT_SUPPORTED');
   expect((await ask('GET', '/api/v1/workspaces/default/alarms')).body).toEqual({ items: [] });
 });
+
+describe('the workspace’s events', () => {
+  const EVENTS = '/api/v1/workspaces/default/events';
+  const models = '/api/v1/workspaces/default/models';
+
+  /** What a client of server-sent events does: it comes again with the last id. */
+  async function listen(last?: string) {
+    const app = apiOf(settings, ports, ports.logger);
+    const answer = await app.request(EVENTS, {
+      headers: { authorization: `Bearer ${TOKEN}`, ...(last === undefined ? {} : { 'last-event-id': last }) },
+    });
+    expect(answer.headers.get('content-type')).toBe('text/event-stream');
+    const text = await answer.text();
+    const blocks = text.split('\n\n').map((block) => Object.fromEntries(block.split('\n').map(fieldOf)));
+    return { text, told: blocks.filter(({ data }) => data), last: blocks.findLast(({ id }) => id)?.id };
+  }
+  const fieldOf = (line: string) => {
+    const [, name = '', value = ''] = /^(\w+): (.*)$/.exec(line) ?? [];
+    return [name, value];
+  };
+  const create = (name: string) => ask('POST', models, { body: { name } });
+
+  test('are told from one answer to the next, each once and in order, over months and with many at once', async () => {
+    await create('before');
+    ports.clock.advance(5000);
+    const begun = await listen();
+    expect(begun.text).toBe(`retry: 3000\n\nid: ${begun.last}\n\n`);
+    const names = Array.from({ length: 20 }, (_, index) => `m${index}`);
+    for (const name of names) {
+      await create(name);
+      ports.clock.advance(4 * 24 * 3_600_000);
+    }
+    const next = await listen(begun.last);
+    expect(next.told.map(({ data = '' }) => JSON.parse(data).data.subject)).toEqual(names);
+    expect(next.told[0]).toMatchObject({ event: 'model.created', id: expect.stringMatching(/-7/) });
+    expect((await listen(next.last)).told).toEqual([]);
+  });
+
+  test('are held back until no other function can have an older one on its way', async () => {
+    ports.clock.advance(5000);
+    const { last } = await listen();
+    await create('just-now');
+    const early = await listen(last);
+    expect(early.told).toEqual([]);
+    ports.clock.advance(2001);
+    expect((await listen(early.last)).told).toHaveLength(1);
+  });
+
+  test('more than one answer takes come in the next, and an id that is none is as none', async () => {
+    ports.clock.advance(60_000);
+    const { last } = await listen();
+    for (let index = 0; index < 501; index++) {
+      await commit(ports, someone('ada', 'admin'), { ...CHANGE, chain: `model/${index % 7}` }, []);
+    }
+    ports.clock.advance(3000);
+    const first = await listen(last);
+    expect(first.told).toHaveLength(500);
+    expect(first.last).toBe(first.told.at(-1)?.id);
+    expect((await listen(first.last)).told).toHaveLength(1);
+    expect((await listen('e1')).told).toEqual([]);
+  });
+});
+
+const CHANGE = { workspace: 'default', action: 'model.updated', subject: 'x' };
 
 test('a change that concerns an endpoint wakes its controller', async () => {
   settings = parseSettings(SERVING_ENV);

@@ -2,13 +2,14 @@ import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import type { Invocation } from '../../../functions/aws/events.ts';
 import type { AwsPorts } from '../../../functions/aws/ports.ts';
-import type { Task, VerifyWork, Wake } from '../../../functions/aws/work-messages.ts';
+import { tellingBus } from '../../../functions/aws/telling-bus.ts';
+import type { Task, VerifyWork, Wake, WebhookWork } from '../../../functions/aws/work-messages.ts';
 import { type LocalPorts, openLocalPorts } from '../../support/local-ports.ts';
 
 export interface FunctionPorts extends LocalPorts, AwsPorts {
   readonly clock: LocalPorts['clock'];
   /** What was sent to the queues, with its delay. */
-  readonly sent: { readonly work: VerifyWork | Wake | Task; readonly delayMs: number }[];
+  readonly sent: { readonly work: VerifyWork | Wake | Task | WebhookWork; readonly delayMs: number }[];
   readonly lines: Record<string, unknown>[];
   readonly logger: Logger;
 }
@@ -19,7 +20,7 @@ export async function openFunctionPorts(): Promise<FunctionPorts> {
   const sent: FunctionPorts['sent'] = [];
   const lines: Record<string, unknown>[] = [];
   const queue = {
-    send: async (work: VerifyWork | Wake | Task, delayMs = 0) => {
+    send: async (work: VerifyWork | Wake | Task | WebhookWork, delayMs = 0) => {
       sent.push({ work, delayMs });
     },
   };
@@ -30,7 +31,16 @@ export async function openFunctionPorts(): Promise<FunctionPorts> {
     },
   });
   const logger = pino({ messageKey: 'message' }, write);
-  return { ...local, verifyQueue: queue, reconcileQueue: queue, sent, lines, logger };
+  return {
+    ...local,
+    bus: tellingBus(local.bus, queue, logger),
+    verifyQueue: queue,
+    reconcileQueue: queue,
+    webhookQueue: queue,
+    sent,
+    lines,
+    logger,
+  };
 }
 
 export const invocation = (remaining = 900_000): Invocation => ({

@@ -10,6 +10,7 @@ export const ENV = {
   CAIRN_EVENT_TOPIC: 'arn:aws:sns:us-east-1:123456789012:events',
   CAIRN_VERIFY_QUEUE_URL: 'https://sqs.us-east-1.amazonaws.com/123456789012/verify',
   CAIRN_RECONCILE_QUEUE_URL: 'https://sqs.us-east-1.amazonaws.com/123456789012/reconcile',
+  CAIRN_WEBHOOK_QUEUE_URL: 'https://sqs.us-east-1.amazonaws.com/123456789012/webhooks',
   CAIRN_PUBLIC_URL: 'https://abc123.execute-api.us-east-1.amazonaws.com/cairn',
   CAIRN_ADMIN_TOKEN_SECRET: 'arn:aws:secretsmanager:us-east-1:123456789012:secret:token',
 };

@@ -37,6 +37,24 @@ test('a function understands what the stacks tell it of serving', () => {
   });
 });
 
+test('only the functions that authenticate are told of the issuer, and understand it', () => {
+  const oidc = {
+    issuer: 'https://id.example.com/',
+    audience: 'cairn',
+    roles: [{ claim: ['resource_access', 'a.b', 'roles'], value: 'ml', grant: 'admin@*/*' }],
+    principalClaim: 'preferred_username',
+  };
+  const context = { ...SERVING, 'cairn:oidc': oidc };
+  expect(parseSettings(environmentOf(context)).issuer).toEqual({
+    ...oidc,
+    roles: [{ ...oidc.roles[0], grant: { role: 'admin', workspace: '*', models: '*' } }],
+  });
+  const told = resourcesOf(synthesised(context), 'AWS::Lambda::Function')
+    .filter(({ Properties }) => 'CAIRN_OIDC_ISSUER' in Properties.Environment.Variables)
+    .map(({ Properties }) => Properties.Description);
+  expect(told).toEqual(['Cairn: native API and the protocols of clients', 'Cairn: who may call an endpoint']);
+});
+
 test('every variable that is missing or wrong is named', () => {
   const { CAIRN_TABLE: _, CAIRN_ECS_VPC: __, ...env } = environmentOf(SERVING);
   expect(() => parseSettings({ ...env, CAIRN_PUBLIC_URL: 'nowhere' })).toThrow(

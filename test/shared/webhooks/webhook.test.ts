@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemCaller } from '../../../shared/access/caller.ts';
-import type { DomainEvent } from '../../../shared/ports/event-bus.ts';
+import { commit } from '../../../shared/audit/commit.ts';
+import type { Table } from '../../../shared/ports/table.ts';
 import { WebhookRefused, type WebhookSender } from '../../../shared/ports/webhook-sender.ts';
 import { createModel } from '../../../shared/registry/model.ts';
-import { attempt, outbox, putInOutbox, removeFromOutbox } from '../../../shared/webhooks/outbox.ts';
+import { attempt, type Delivery, outbox, spread } from '../../../shared/webhooks/outbox.ts';
 import {
   createWebhook,
   deleteWebhook,
@@ -59,23 +60,123 @@ test('only an admin of the workspace sees or changes its webhooks', async () => 
   await expect(getWebhook(ports, ADMIN, 'other', id)).rejects.toThrow('WEBHOOK_NOT_FOUND');
 });
 
+const MODEL = { workspace: 'default', name: 'told', description: '', tags: {} };
+const waiting = () => Array.fromAsync(outbox(api.ports.table));
+
+/** The one delivery that what happened has become. */
+async function delivery(): Promise<Delivery> {
+  const [event] = await waiting();
+  if (event?.kind !== 'event') throw new Error('no event is in the outbox');
+  const [made] = await spread(api.ports, event.id, event.event);
+  if (!made) throw new Error('nobody wants it');
+  return made;
+}
+
+test('a change and its entry in the outbox are one transaction: a process may end right after it', async () => {
+  await createWebhook(api.ports, ADMIN, 'default', INPUT);
+  const killed = () => Promise.reject(new Error('kill -9'));
+  const ports = { ...api.ports, bus: { publish: killed } };
+  await expect(createModel(ports, ADMIN, MODEL)).rejects.toThrow('kill -9');
+  expect(await waiting()).toMatchObject([{ kind: 'event' }]);
+  expect((await delivery()).notice).toMatchObject({ event: INPUT.events[0], data: { name: 'told' } });
+});
+
+test('a change that fails puts nothing into the outbox', async () => {
+  await createWebhook(api.ports, ADMIN, 'default', INPUT);
+  await createModel(api.ports, ADMIN, MODEL);
+  await expect(createModel(api.ports, ADMIN, MODEL)).rejects.toThrow('MODEL_EXISTS');
+  expect(await waiting()).toHaveLength(1);
+});
+
+test('without webhooks that want it, a change writes nothing more and reads in as many calls', async () => {
+  const calls: string[] = [];
+  const written: number[] = [];
+  const table: Table = {
+    ...api.ports.table,
+    get: (key) => {
+      calls.push('get');
+      return api.ports.table.get(key);
+    },
+    getMany: (keys) => {
+      calls.push('getMany');
+      return api.ports.table.getMany(keys);
+    },
+    transact: (ops) => {
+      written.push(ops.length);
+      return api.ports.table.transact(ops);
+    },
+  };
+  const ports = { ...api.ports, table };
+  const change = { chain: 'model/1', workspace: 'default', action: 'model.created', subject: 'x' };
+  await commit(ports, ADMIN, change, []);
+  const { id } = await createWebhook(api.ports, ADMIN, 'default', {
+    ...INPUT,
+    events: [{ entity: 'MODEL_VERSION', action: 'CREATED' }],
+  });
+  await commit(ports, ADMIN, { ...change, chain: 'model/2' }, []);
+  expect(calls).toEqual(['getMany', 'getMany']);
+  expect(written).toEqual([4, 4]);
+  await updateWebhook(api.ports, ADMIN, 'default', id, { events: INPUT.events });
+  await commit(ports, ADMIN, { ...change, chain: 'model/3' }, []);
+  await updateWebhook(api.ports, ADMIN, 'default', id, { status: 'DISABLED' });
+  await commit(ports, ADMIN, { ...change, chain: 'model/4' }, []);
+  await updateWebhook(api.ports, ADMIN, 'default', id, { status: 'ACTIVE' });
+  await commit(ports, ADMIN, { ...change, chain: 'model/5' }, []);
+  await deleteWebhook(api.ports, ADMIN, 'default', id);
+  await commit(ports, ADMIN, { ...change, chain: 'model/6' }, []);
+  expect(written.slice(2)).toEqual([5, 4, 5, 4]);
+});
+
+test('spreading an event that was broken off makes the same deliveries, each once', async () => {
+  await createWebhook(api.ports, ADMIN, 'default', INPUT);
+  await createWebhook(api.ports, ADMIN, 'default', { ...INPUT, name: 'too' });
+  await createModel(api.ports, ADMIN, MODEL);
+  const [event] = await waiting();
+  if (event?.kind !== 'event') throw new Error('no event is in the outbox');
+  const broken = spread(api.ports, event.id, event.event, () => Promise.reject(new Error('kill -9')));
+  await expect(broken).rejects.toThrow('kill -9');
+  expect((await waiting()).map(({ kind }) => kind).sort()).toEqual(['delivery', 'delivery', 'event']);
+  const made = await spread(api.ports, event.id, event.event);
+  expect((await waiting()).map(({ id }) => id).sort()).toEqual(made.map(({ id }) => id).sort());
+});
+
 test('what happened waits in the outbox until it was delivered, or never will be', async () => {
-  const events: DomainEvent[] = [];
-  const ports = { ...api.ports, bus: { publish: async (event: DomainEvent) => void events.push(event) } };
+  const { ports } = api;
   const { id } = await createWebhook(ports, ADMIN, 'default', INPUT);
-  await createModel(ports, ADMIN, { workspace: 'default', name: 'told', description: '', tags: {} });
-  for (const event of events) await putInOutbox(ports, event);
-  const [delivery] = await outbox(ports.table);
-  if (!delivery) throw new Error('nothing is in the outbox');
-  expect(delivery.notice.data).toMatchObject({ name: 'told' });
-  expect(await attempt(ports, answering(503), delivery)).toMatchObject({ outcome: 'again' });
-  expect(await attempt(ports, answering(404), delivery)).toMatchObject({ outcome: 'given up' });
+  const tried = async (sender: WebhookSender, name: string) => {
+    await createModel(ports, ADMIN, { ...MODEL, name });
+    return attempt(ports, sender, await delivery());
+  };
+  expect(await tried(answering(404), 'a')).toMatchObject({ outcome: 'given up' });
   const post = () => Promise.reject(new WebhookRefused('inside'));
-  const refusing = { ...answering(200), post };
-  expect(await attempt(ports, refusing, delivery)).toEqual({ outcome: 'given up', why: 'inside' });
-  expect(await attempt(ports, answering(200), delivery)).toEqual({ outcome: 'delivered' });
+  expect(await tried({ ...answering(200), post }, 'b')).toEqual({ outcome: 'given up', why: 'inside' });
+  expect(await tried(answering(200), 'c')).toEqual({ outcome: 'delivered' });
+  expect(await waiting()).toEqual([]);
+  await createModel(ports, ADMIN, { ...MODEL, name: 'd' });
+  const late = await delivery();
   await deleteWebhook(ports, ADMIN, 'default', id);
-  expect(await attempt(ports, answering(200), delivery)).toMatchObject({ outcome: 'given up' });
-  await removeFromOutbox(ports.table, delivery);
-  expect(await outbox(ports.table)).toEqual([]);
+  expect(await attempt(ports, answering(200), late)).toMatchObject({ outcome: 'given up' });
+  expect(await waiting()).toEqual([]);
+});
+
+test('what is not taken is tried six times, later each time, and what another process told stays told', async () => {
+  const { ports } = api;
+  await createWebhook(ports, ADMIN, 'default', INPUT);
+  await createModel(ports, ADMIN, MODEL);
+  const pauses: number[] = [];
+  let result = await attempt(ports, answering(503), await delivery());
+  while (result.outcome === 'again') {
+    pauses.push(result.delivery.due - ports.clock.now());
+    expect(await waiting()).toMatchObject([{ delivery: { attempts: pauses.length } }]);
+    result = await attempt(ports, answering(503), result.delivery);
+  }
+  expect(pauses).toEqual([1000, 2000, 4000, 8000, 16_000]);
+  expect(result).toEqual({ outcome: 'given up', why: 'it answered 503' });
+  expect(await waiting()).toEqual([]);
+
+  await createModel(ports, ADMIN, { ...MODEL, name: 'again' });
+  const twice = await delivery();
+  await attempt(ports, answering(200), twice);
+  expect(await attempt(ports, answering(503), twice)).toMatchObject({ outcome: 'given up' });
+  expect(await waiting()).toEqual([]);
 });
