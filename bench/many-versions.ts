@@ -10,8 +10,9 @@ import type { Op } from '../shared/ports/table.ts';
 import { moveAlias } from '../shared/registry/alias.ts';
 import { consolidate } from '../shared/registry/consolidate.ts';
 import { createVersion } from '../shared/registry/create-version.ts';
-import { versionKey } from '../shared/registry/keys.ts';
+import { repositoryKey, versionKey } from '../shared/registry/keys.ts';
 import { createModel } from '../shared/registry/model.ts';
+import { readRepository } from '../shared/registry/repository.ts';
 import { ensureDefaultWorkspace } from '../shared/registry/workspace.ts';
 
 export interface FilledModel {
@@ -74,6 +75,13 @@ async function fill(ports: Ports, { name, versions, aliases }: FilledModel): Pro
     });
     await ports.table.transact(numbers.map(put));
   }
+  const root = await readRepository(ports.table, id);
+  await ports.table.transact([
+    {
+      put: { ...repositoryKey(id), body: { ...root.body, nextNumber: versions + 1 } },
+      if: { rev: root.rev },
+    },
+  ]);
   for (let n = 0; n < aliases; n++) {
     const version = 1 + Math.floor((n * versions) / aliases);
     await moveAlias(ports, caller, { ...ref, alias: `a${n}` }, version);

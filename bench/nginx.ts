@@ -17,6 +17,7 @@ export async function startNginx(root: string): Promise<{ readonly url: string; 
     config,
     `daemon off; pid ${own}/pid; error_log ${own}/error.log; user root;
      events {} http { access_log off; sendfile off; output_buffers 2 512k; client_body_temp_path ${own}/body;
+     client_max_body_size 0; dav_methods PUT;
      server { listen 127.0.0.1:${port}; root ${root}; } }`,
   );
   const child = await startCommand('nginx', 'nginx-light', ['-c', config]);

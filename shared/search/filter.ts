@@ -219,32 +219,57 @@ export type Lookup = (clause: Clause) => string | number | undefined;
 
 /** Whether the record that `lookup` reads fulfils the clause; what is absent fulfils only `IS NULL`. */
 export function fulfils(clause: Clause, lookup: Lookup): boolean {
-  const found = lookup(clause);
-  const { operator, value } = clause;
-  if (operator === 'IS NULL') return found === undefined;
-  if (found === undefined) return false;
+  let test = predicates.get(clause);
+  if (!test) {
+    test = predicate(clause);
+    predicates.set(clause, test);
+  }
+  return test(lookup(clause));
+}
+
+/** A tag by its name, which may be one that every object of JavaScript has. */
+export const tagOf = (tags: Readonly<Record<string, string>>, name: string): string | undefined =>
+  Object.hasOwn(tags, name) ? tags[name] : undefined;
+
+type Predicate = (found: string | number | undefined) => boolean;
+
+/** What a clause says is taken apart once, and not for every record. */
+const predicates = new WeakMap<Clause, Predicate>();
+
+/** What the clause asks of the value that it is about. */
+export function predicate({ operator, value }: Clause): Predicate {
   switch (operator) {
+    case 'IS NULL':
+      return (found) => found === undefined;
+    case 'IS NOT NULL':
+      return (found) => found !== undefined;
     case '=':
-      return found === value;
+      return (found) => found !== undefined && found === value;
     case '!=':
-      return found !== value;
+      return (found) => found !== undefined && found !== value;
     case '<':
-      return (found as number) < (value as number);
+      return (found) => found !== undefined && (found as number) < (value as number);
     case '<=':
-      return (found as number) <= (value as number);
+      return (found) => found !== undefined && (found as number) <= (value as number);
     case '>':
-      return (found as number) > (value as number);
+      return (found) => found !== undefined && (found as number) > (value as number);
     case '>=':
-      return (found as number) >= (value as number);
-    case 'LIKE':
-      return like(String(found), value as string);
-    case 'ILIKE':
-      return like(String(found).toLowerCase(), (value as string).toLowerCase());
-    case 'IN':
-      return (value as readonly string[]).includes(String(found));
-    case 'NOT IN':
-      return !(value as readonly string[]).includes(String(found));
-    default:
-      return true;
+      return (found) => found !== undefined && (found as number) >= (value as number);
+    case 'LIKE': {
+      const matches = like(value as string);
+      return (found) => found !== undefined && matches(String(found));
+    }
+    case 'ILIKE': {
+      const matches = like((value as string).toLowerCase());
+      return (found) => found !== undefined && matches(String(found).toLowerCase());
+    }
+    case 'IN': {
+      const values = new Set(value as readonly string[]);
+      return (found) => found !== undefined && values.has(String(found));
+    }
+    case 'NOT IN': {
+      const values = new Set(value as readonly string[]);
+      return (found) => found !== undefined && !values.has(String(found));
+    }
   }
 }

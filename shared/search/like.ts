@@ -2,19 +2,22 @@
  * SQL's LIKE on the whole text: `%` stands for any run of characters, `_` for one. What stands between two `%` is looked
  * for once, from where the one before ended, so that no pattern takes more than length × length steps.
  */
-export function like(text: string, pattern: string): boolean {
+export function like(pattern: string): (text: string) => boolean {
   const [first = '', ...parts] = pattern.split('%');
   const last = parts.pop();
-  if (last === undefined) return text.length === first.length && standsAt(text, first, 0);
-  const end = text.length - last.length;
-  if (end < first.length || !standsAt(text, first, 0) || !standsAt(text, last, end)) return false;
-  let at = first.length;
-  for (const part of parts) {
-    const found = find(text, part, at);
-    if (found < 0 || found + part.length > end) return false;
-    at = found + part.length;
-  }
-  return true;
+  if (last === undefined) return (text) => text.length === first.length && standsAt(text, first, 0);
+  const middle = parts.filter((part) => part !== '');
+  return (text) => {
+    const end = text.length - last.length;
+    if (end < first.length || !standsAt(text, first, 0) || !standsAt(text, last, end)) return false;
+    let at = first.length;
+    for (const part of middle) {
+      const found = find(text, part, at);
+      if (found < 0 || found + part.length > end) return false;
+      at = found + part.length;
+    }
+    return true;
+  };
 }
 
 function find(text: string, part: string, from: number): number {

@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads';
-import type { DigestAnswer, DigestOrder, FileBytes } from './file-digests-worker.ts';
+import type { DigestAnswer, DigestOrder, FileBytes, SharedBytes } from './file-digests-worker.ts';
 
 /** The SHA-256 of what is added to it. A failure ends it: begin another one. */
 export interface FileDigest {
-  /** Hashes bytes of a file behind those before. */
-  add(bytes: FileBytes): Promise<void>;
+  /** Hashes bytes, of a file or of memory that nobody changes meanwhile, behind those before. */
+  add(bytes: FileBytes | SharedBytes): Promise<void>;
   /** Of all that was added, lower-case hex. */
   value(): Promise<string>;
   /** Lets go of it. */
@@ -12,7 +12,8 @@ export interface FileDigest {
 }
 
 export interface FileDigests {
-  begin(): FileDigest;
+  /** @param memory what bytes without a path are of */
+  begin(memory?: SharedArrayBuffer): FileDigest;
 }
 
 interface Waiting {
@@ -59,13 +60,15 @@ export function fileDigests(): FileDigests {
   };
 
   return {
-    begin() {
+    begin(memory) {
       const id = ++lastId;
       let begun = false;
       return {
         async add(bytes) {
           const begin = !begun;
           begun = true;
+          // A failure is the next order's too.
+          if (begin && memory) ask({ id, memory }).catch(() => undefined);
           await ask({ id, add: bytes, begin });
         },
         async value() {

@@ -24,12 +24,14 @@ import {
   type PutOptions,
 } from '../../ports/blob-store.ts';
 import type { Clock } from '../../ports/clock.ts';
+import { PART_BYTES_MAX } from '../../storage/part-plan.ts';
 import { blobDirectories } from './blob-directories.ts';
 import { replayJournals } from './blob-journal.ts';
 import { blobPath } from './blob-key.ts';
 import { blobKeys } from './blob-listing.ts';
 import { blobUploads } from './blob-uploads.ts';
 import { mismatch, writeFully, writeStream } from './blob-writing.ts';
+import { DIRECT, type Ring, rings, writeDirect } from './direct-writing.ts';
 import { syncDirectory } from './durable-file.ts';
 import { type FileDigests, fileDigests } from './file-digests.ts';
 import { JOURNALED_MAX, journaledPuts } from './journaled-puts.ts';
@@ -48,6 +50,19 @@ export interface OpenBlob {
   readonly file: FileHandle;
   readonly size: number;
   readonly etag: string;
+  /**
+   * A file that is read for the first time since it was written past the page cache is read past it too: only what is
+   * asked for again is worth the memory. Undefined for every other one.
+   */
+  unread(): Promise<UnreadBlob | undefined>;
+}
+
+/** A blob opened with O_DIRECT: whole blocks are read, into this memory. */
+export interface UnreadBlob {
+  readonly file: FileHandle;
+  readonly memory: SharedArrayBuffer;
+  /** `lost` when something may still read the memory. */
+  close(lost?: 'lost'): Promise<void>;
 }
 
 /** What the file system can do beyond the port: for the storage door and the process platform. */
@@ -59,8 +74,17 @@ export interface FilesystemBlobStore extends BlobStore {
   linkBlob(key: string, targetPath: string): Promise<void>;
   /** @throws BlobError `NOT_FOUND` */
   open(key: string): Promise<OpenBlob>;
-  /** @throws BlobError `NOT_FOUND` for an unknown upload, `SIZE_MISMATCH`; then the part is not there */
-  writePart(key: string, uploadId: string, number: number, source: Readable): Promise<PartStat>;
+  /**
+   * @param announced how many bytes will come: has to be said where the upload's sizes are not known
+   * @throws BlobError `NOT_FOUND` for an unknown upload, `SIZE_MISMATCH`; then the part is not there
+   */
+  writePart(
+    key: string,
+    uploadId: string,
+    number: number,
+    source: Readable,
+    announced?: number,
+  ): Promise<PartStat>;
   /** What a signed URL's path and query permit. */
   verifyUrl(pathAndQuery: string): Verified;
 }
@@ -88,23 +112,30 @@ export async function openFilesystemBlobStore(
   for (const directory of [objects, unfinished, `${root}/uploads`])
     await mkdir(directory, { recursive: true });
   for (const directory of [dirname(root), root]) await syncDirectory(directory);
+  const unfinishedPath = () => `${unfinished}/${randomBytes(16).toString('hex')}`;
   const directories = blobDirectories(objects);
   const fileHashes = fileDigests();
   const uploads = blobUploads(`${root}/uploads`, clock, fileHashes);
   const journaled = journaledPuts({ objects, journals, unfinished });
   const signer = urlSigner(signingKey, baseUrl, clock);
+  const direct = rings(unfinishedPath);
   const digests = new Map<string, string>();
+  const unread = new Set<string>();
   await replayJournals(journals, objects, unfinished);
   await removeOld(unfinished, clock);
   await uploads.sweep();
 
   const pathOf = (key: string) => blobPath(objects, key);
-  const unfinishedPath = () => `${unfinished}/${randomBytes(16).toString('hex')}`;
 
   const remember = ({ etag, sha256 }: BlobStat) => {
     if (sha256 === undefined) return;
     if (digests.size >= DIGESTS_REMEMBERED) digests.clear();
     digests.set(etag, sha256);
+  };
+
+  const rememberUnread = (etag: string) => {
+    if (unread.size >= DIGESTS_REMEMBERED) unread.clear();
+    unread.add(etag);
   };
 
   /** Gives a finished file its name. */
@@ -151,11 +182,13 @@ export async function openFilesystemBlobStore(
       }
     }
     const path = unfinishedPath();
+    const isLarge = !(bytes instanceof Uint8Array) && (size === undefined || size >= WRITTEN_DIRECTLY);
+    const ring = isLarge ? await direct.take() : undefined;
     try {
-      const file = await open(path, 'wx', 0o444);
+      const file = await open(path, ring ? DIRECT : 'wx', 0o444);
       let stat: BlobStat;
       try {
-        const found = await writeHashed(file, path, bytes, { key, size, hashes: fileHashes });
+        const found = await writeHashed(file, path, bytes, { key, size, hashes: fileHashes, ring });
         requireDigest(key, sha256, found);
         await file.sync();
         stat = { ...toStat(await file.stat({ bigint: true })), sha256: found };
@@ -164,19 +197,42 @@ export async function openFilesystemBlobStore(
       }
       await place(path, key, ifAbsent);
       remember(stat);
+      if (ring) rememberUnread(stat.etag);
       return stat;
     } catch (error) {
       throw writeError(error, key);
     } finally {
+      if (ring) direct.give(ring);
       await rm(path, { force: true });
     }
+  };
+
+  const openUnread = async (key: string, etag: string): Promise<UnreadBlob | undefined> => {
+    if (!unread.delete(etag)) return undefined;
+    const ring = await direct.take();
+    if (!ring) return undefined;
+    // Whatever fails here is told by the read through the page cache that follows.
+    const file = await open(pathOf(key), constants.O_RDONLY | constants.O_DIRECT).catch(() => undefined);
+    const found = await file?.stat({ bigint: true }).catch(() => undefined);
+    // The key may have got another file meanwhile.
+    if (file && found && toStat(found).etag === etag) {
+      const close = async (lost?: 'lost') => {
+        direct.give(ring, lost);
+        await file.close();
+      };
+      return { file, memory: ring, close };
+    }
+    direct.give(ring);
+    await file?.close();
+    return undefined;
   };
 
   const openBlob = async (key: string): Promise<OpenBlob> => {
     try {
       const file = await open(pathOf(key), 'r');
       const found = await file.stat({ bigint: true });
-      if (found.isFile()) return { file, ...toStat(found) };
+      const stat = toStat(found);
+      if (found.isFile()) return { file, ...stat, unread: () => openUnread(key, stat.etag) };
       await file.close();
     } catch (error) {
       if (!isMissing(error)) throw error;
@@ -288,9 +344,9 @@ export async function openFilesystemBlobStore(
         uploadId: await uploads.create(key, shape).catch((error) => Promise.reject(writeError(error, key))),
       };
     },
-    writePart: (key, uploadId, number, source) =>
+    writePart: (key, uploadId, number, source, announced) =>
       uploads
-        .writePart(key, uploadId, number, source)
+        .writePart(key, uploadId, number, source, announced)
         .catch((error) => Promise.reject(writeError(error, key))),
     listParts: uploads.listParts,
     completeMultipart: (key, uploadId, parts) =>
@@ -328,21 +384,29 @@ export async function openFilesystemBlobStore(
     },
     presignPart: async (key, uploadId, { number, size, expiresIn }) => {
       pathOf(key);
-      return signer.sign({ op: 'part', key, uploadId, number, size }, expiresIn);
+      const bound = size === undefined ? { max: PART_BYTES_MAX } : { size };
+      return signer.sign({ op: 'part', key, uploadId, number, ...bound }, expiresIn);
     },
     verifyUrl: signer.verify,
   };
 }
 
-/** Streams of at least so many bytes, or of an unknown number, are hashed in a thread of their own. */
+/** Streams of at least so many bytes, or of an unknown number, are hashed in a thread of their own, … */
 const HASHED_ASIDE = 1024 * 1024;
+/** … and of so many written past the page cache: smaller ones are read soon. */
+const WRITTEN_DIRECTLY = 16 * 1024 * 1024;
 
 /** Writes a whole new file and returns its SHA-256. A large stream is hashed while what follows still arrives. */
 async function writeHashed(
   file: FileHandle,
   path: string,
   bytes: Uint8Array | AsyncIterable<Uint8Array>,
-  { key, size, hashes }: { key: string; size: number | undefined; hashes: FileDigests },
+  {
+    key,
+    size,
+    hashes,
+    ring,
+  }: { key: string; size: number | undefined; hashes: FileDigests; ring: Ring | undefined },
 ): Promise<string> {
   if (bytes instanceof Uint8Array) {
     await writeFully(file, [bytes], 0);
@@ -353,8 +417,12 @@ async function writeHashed(
     await writeStream(file, key, hashed(bytes, hash), { position: 0, size });
     return hash.digest('hex');
   }
-  const digest = hashes.begin();
+  const digest = hashes.begin(ring);
   try {
+    if (ring) {
+      await writeDirect(file, key, bytes, { ring, size, onBytes: digest.add });
+      return await digest.value();
+    }
     let hashing: Promise<void> = Promise.resolve();
     await writeStream(file, key, bytes, {
       position: 0,
@@ -362,8 +430,8 @@ async function writeHashed(
       onWritten: (start, length) => {
         const adding = digest.add({ path, start, length });
         hashing = hashing.then(() => adding);
-        // Told below.
-        hashing.catch(() => undefined);
+        // Told below; or nobody asks any more, since the bytes have stopped coming and the file is gone.
+        for (const told of [adding, hashing]) told.catch(() => undefined);
       },
     });
     // The disk takes the rest while the last bytes are hashed.

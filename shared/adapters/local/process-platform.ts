@@ -13,11 +13,11 @@ import type {
   SteppedPlatform,
   TrafficWeights,
 } from '../../ports/serving-platform.ts';
+import { pythonWish } from '../../serving/python-wish.ts';
 import { runtimeOf } from '../../serving/runtime.ts';
 import type { RoutedRevision } from './gateway-upstream.ts';
 import { ProcessLedger } from './process-ledger.ts';
 import { openPythonEnvironments } from './python-environments.ts';
-import { pythonFor } from './python-replica.ts';
 import { Replica, type ReplicaTimes } from './replica.ts';
 import { LineRing, RotatingFile } from './replica-log.ts';
 
@@ -170,8 +170,8 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
     if (!options.python || !pythons) throw new Error('models that MLflow logged are not served here');
     const say = (message: string) =>
       log(endpoint, { at: clock.now(), revision: order.revision, replica: `r${order.revision}`, message });
-    const wish = await pythonFor(
-      join(own, 'model', runtime.folder),
+    const wish = await pythonWish(
+      (name) => textIfThere(join(own, 'model', runtime.folder, name)),
       await readFile(options.python.requirements, 'utf8'),
     );
     const over = new Promise<never>((_, reject) => {
@@ -437,6 +437,15 @@ const pythonEnvironment = (threads: string) => ({
   OPENBLAS_NUM_THREADS: threads,
   MKL_NUM_THREADS: threads,
 });
+
+async function textIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
 
 const keyOf = ({ workspace, endpoint }: EndpointRef) => `${workspace}/${endpoint}`;
 

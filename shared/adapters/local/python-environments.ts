@@ -3,16 +3,9 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { PythonWish } from '../../serving/python-wish.ts';
 import type { ProcessLedger } from './process-ledger.ts';
 import { lineSplitter } from './replica-log.ts';
-
-export interface PythonWish {
-  /** Packages by name, one a line. */
-  readonly requirements: readonly string[];
-  readonly constraints: readonly string[];
-  /** Such as `3.11`: the interpreter of that name is taken if the machine has it, and its usual one otherwise. */
-  readonly version?: string | undefined;
-}
 
 export interface PythonEnvironments {
   /**

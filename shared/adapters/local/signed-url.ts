@@ -10,7 +10,9 @@ export type SignedAccess =
       readonly key: string;
       readonly uploadId: string;
       readonly number: number;
-      readonly size: number;
+      /** Exactly so many bytes; or, where nobody knows, `max` at most. */
+      readonly size?: number | undefined;
+      readonly max?: number | undefined;
     };
 
 export type Verified =
@@ -50,12 +52,15 @@ export function urlSigner(signingKey: Uint8Array, baseUrl: () => string, clock: 
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
       return { ok: false, reason: 'The signature does not match: ask for a new URL.' };
     }
-    const { expires, size, number, ...rest } = Object.fromEntries(parameters);
+    const { expires, ...signed } = Object.fromEntries(parameters);
     if (clock.now() >= Number(expires) * 1000) {
       return { ok: false, reason: 'The signature has expired: ask for a new URL.' };
     }
     // The signature vouches for the shape: only `sign` makes one.
-    const access = { ...rest, key, size: Number(size), number: Number(number) } as unknown as SignedAccess;
+    const numbers = ['size', 'max', 'number'].flatMap((name) =>
+      signed[name] === undefined ? [] : [[name, Number(signed[name])]],
+    );
+    const access = { ...signed, key, ...Object.fromEntries(numbers) } as unknown as SignedAccess;
     return { ok: true, access };
   };
 

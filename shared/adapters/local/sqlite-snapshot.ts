@@ -11,7 +11,8 @@ export interface Snapshot {
   end(): void;
 }
 
-export function openSnapshot(db: DatabaseSync): Snapshot {
+/** @param onBegin hears of each new view, at its first moment */
+export function openSnapshot(db: DatabaseSync, onBegin: () => void): Snapshot {
   const begin = db.prepare('BEGIN');
   const commit = db.prepare('COMMIT');
   let open = false;
@@ -26,6 +27,7 @@ export function openSnapshot(db: DatabaseSync): Snapshot {
       begin.run();
       open = true;
       setImmediate(end);
+      onBegin();
     },
     end,
   };

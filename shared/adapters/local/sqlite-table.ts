@@ -3,12 +3,20 @@ import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
 import { CairnError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { ConditionFailed, type Item, type Key, type Table } from '../../ports/table.ts';
+import {
+  ConditionFailed,
+  type Item,
+  type Key,
+  type Page,
+  type Query,
+  type Table,
+} from '../../ports/table.ts';
 import { checkedWrites, requireKey, requireKeys, requireLimit, type WriteOp } from '../table-limits.ts';
 import { syncDirectory } from './durable-file.ts';
 import { openSnapshot } from './sqlite-snapshot.ts';
 import type { WriteBatch, WriteOutcome } from './sqlite-writer.ts';
 import { systemClock } from './system-clock.ts';
+import { tableMemory } from './table-memory.ts';
 
 /** A page ends after this many bytes of items, so that one of large items does not fill the memory. */
 const MAX_PAGE_BYTES = 4 * 1024 * 1024;
@@ -25,15 +33,32 @@ export interface SqliteTable extends Table {
 }
 
 /**
- * A Table in one SQLite file. Reads are synchronous on the caller's thread and see every write that was
- * acknowledged; writes are grouped, committed and fsynced in a thread of their own.
+ * A Table in one SQLite file. Reads are synchronous on the caller's thread and see every write that was acknowledged; what
+ * was read is remembered until it is written, or somebody else writes the file; whose very first write, if it comes at the
+ * moment of an own one, is noticed with the next. Writes are grouped, committed and fsynced in a thread of their own.
  * @throws Error if the file was written by a newer Cairn
  */
 export async function openSqliteTable(path: string, clock: Clock = systemClock): Promise<SqliteTable> {
   let revision = 0;
-  const writer = await openWriter(path, clock, () => {
-    revision++;
-    snapshot.end();
+  const memory = tableMemory();
+  /** Somebody else has written the file: then it may have been at any moment, also at that of an own write. */
+  let shared = false;
+  let writing = 0;
+  const writer = await openWriter(path, clock, (writes) => {
+    const end = memory.begin(writes);
+    writing++;
+    return (outcome) => {
+      revision++;
+      wrote = true;
+      snapshot.end();
+      if (outcome !== 'unknown') {
+        writing--;
+        end();
+      }
+      if (outcome === 'not alone') shared = true;
+      if (outcome !== 'alone' || shared) memory.clear();
+      if (db.isOpen) snapshot.begin();
+    };
   });
   await syncDirectory(dirname(path));
   const db = new DatabaseSync(path, { readOnly: true, timeout: 5000 });
@@ -47,12 +72,53 @@ export async function openSqliteTable(path: string, clock: Clock = systemClock):
      ORDER BY sk DESC LIMIT ?4`,
   );
   for (const statement of [one, forward, backward]) statement.setReturnArrays(true);
-  const snapshot = openSnapshot(db);
+  const version = db.prepare('PRAGMA data_version');
+  version.setReturnArrays(true);
+  let seen: SQLOutputValue | undefined;
+  let wrote = false;
+  const snapshot = openSnapshot(db, () => {
+    const [now] = version.get() as unknown as SQLOutputValue[];
+    // The writer tells whether it was alone; without a write of its own it was somebody else's.
+    if (now !== seen && !wrote) {
+      memory.clear();
+      if (seen !== undefined && writing === 0) shared = true;
+    }
+    seen = now;
+    wrote = false;
+  });
 
   const read = (key: Key): Item | undefined => {
     snapshot.begin();
+    const known = memory.item(key);
+    if (known) return known;
     const row = one.get(key.pk, key.sk) as Row | undefined;
-    return row && toItem(key.pk, row);
+    if (!row) return undefined;
+    const item = toItem(key.pk, row);
+    memory.keepItem(item, row[2].length);
+    return item;
+  };
+
+  const readPage = (query: Query): Page => {
+    const { pk, prefix = '', after, reverse = false, limit } = query;
+    snapshot.begin();
+    const known = memory.page(query);
+    if (known) return known;
+    const rows = reverse
+      ? backward.iterate(pk, prefix, after ?? null, limit + 1)
+      : // The least text after `after` is `after` and a NUL.
+        forward.iterate(pk, prefix, after === undefined ? '' : `${after}\0`, limit + 1);
+    const items: Item[] = [];
+    let more = false;
+    let length = 0;
+    for (const row of rows as unknown as Iterable<Row>) {
+      more = items.length === limit || length > MAX_PAGE_BYTES;
+      if (more) break;
+      items.push(toItem(pk, row));
+      length += row[2].length + (row[3]?.length ?? 0);
+    }
+    const page = { items, more };
+    memory.keepPage(query, page, length);
+    return page;
   };
 
   return {
@@ -64,21 +130,9 @@ export async function openSqliteTable(path: string, clock: Clock = systemClock):
       requireKeys(keys);
       return keys.map(read);
     },
-    query: async ({ pk, prefix = '', after, reverse = false, limit }) => {
-      requireLimit(limit);
-      snapshot.begin();
-      const rows = reverse
-        ? backward.iterate(pk, prefix, after ?? null, limit + 1)
-        : // The least text after `after` is `after` and a NUL.
-          forward.iterate(pk, prefix, after === undefined ? '' : `${after}\0`, limit + 1);
-      const items: Item[] = [];
-      let bytes = 0;
-      for (const row of rows as unknown as Iterable<Row>) {
-        if (items.length === limit || bytes > MAX_PAGE_BYTES) return { items, more: true };
-        items.push(toItem(pk, row));
-        bytes += row[2].length + (row[3]?.length ?? 0);
-      }
-      return { items, more: false };
+    query: async (query) => {
+      requireLimit(query.limit);
+      return readPage(query);
     },
     transact: async (ops) => {
       const writes = checkedWrites(ops);
@@ -114,10 +168,16 @@ interface Waiting {
 }
 
 /**
+ * What is to be called before transactions are answered: whether the writer was the only one since those before. It is
+ * `unknown` as long as the thread that was given them may still do them, and `over` follows when it cannot any more.
+ */
+type Ended = (outcome: 'alone' | 'not alone' | 'unknown' | 'over') => void;
+
+/**
  * Hands transactions to the writer's thread, all that came meanwhile at once. If the thread dies or does not answer,
  * they are rejected (whether they happened is then unknown) and the next one starts a new thread.
  */
-async function openWriter(path: string, clock: Clock, beforeAnswer: () => void) {
+async function openWriter(path: string, clock: Clock, begin: (writes: readonly WriteOp[]) => Ended) {
   let worker: Worker | undefined;
   let waiting: Waiting[] = [];
   let running = false;
@@ -156,7 +216,18 @@ async function openWriter(path: string, clock: Clock, beforeAnswer: () => void) 
         now: Math.floor(clock.now() / 1000),
         transactions: batch.map(({ ops }) => ops),
       };
-      const outcome = await exchange(current, message).finally(beforeAnswer);
+      const ended = begin(batch.flatMap(({ ops }) => ops));
+      const outcome = await exchange(current, message).then(
+        (answer) => {
+          ended(answer.alone ? 'alone' : 'not alone');
+          return answer;
+        },
+        (error: Error) => {
+          ended('unknown');
+          void current.terminate().finally(() => ended('over'));
+          throw error;
+        },
+      );
       if ('error' in outcome) throw outcome.full ? storageFull() : new Error(`SQLite: ${outcome.error}`);
       for (const [index, { resolve }] of batch.entries()) resolve(outcome.failed[index] ?? []);
     } catch (error) {

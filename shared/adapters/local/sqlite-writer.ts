@@ -8,10 +8,14 @@ export interface WriteBatch {
   readonly transactions: readonly (readonly WriteOp[])[];
 }
 
-/** For each transaction the operations whose condition did not hold; or why none of them happened. */
-export type WriteOutcome =
+/**
+ * For each transaction the operations whose condition did not hold; or why none of them happened. `alone` when nobody else
+ * has written since the batch before.
+ */
+export type WriteOutcome = { readonly alone: boolean } & (
   | { readonly failed: readonly (readonly number[])[] }
-  | { readonly error: string; readonly full: boolean };
+  | { readonly error: string; readonly full: boolean }
+);
 
 /** Layouts of the database, each made from the one before. `PRAGMA user_version` counts those that were applied. */
 const MIGRATIONS: readonly string[] = [
@@ -68,7 +72,11 @@ function writer(db: DatabaseSync): (batch: WriteBatch) => WriteOutcome {
   const begin = db.prepare('BEGIN IMMEDIATE');
   const commit = db.prepare('COMMIT');
   const revision = db.prepare('SELECT rev FROM item WHERE pk = ? AND sk = ?');
-  revision.setReturnArrays(true);
+  // Changes with what other connections commit.
+  const version = db.prepare('PRAGMA data_version');
+  for (const statement of [revision, version]) statement.setReturnArrays(true);
+  const versionNow = () => (version.get() as unknown as [number])[0];
+  let seen = versionNow();
   const insert = db.prepare(
     'INSERT INTO item (pk, sk, rev, body, bytes, expires_at) VALUES (?, ?, 1, ?, ?, ?)',
   );
@@ -89,8 +97,12 @@ function writer(db: DatabaseSync): (batch: WriteBatch) => WriteOutcome {
   };
 
   return ({ now, transactions }) => {
+    let alone = false;
     try {
       begin.run();
+      const found = versionNow();
+      alone = found === seen;
+      seen = found;
       const failed = transactions.map((ops) => {
         const indexes = ops.flatMap((op, index) => (holds(op, revision) ? [] : [index]));
         if (indexes.length === 0) ops.forEach(write);
@@ -98,11 +110,11 @@ function writer(db: DatabaseSync): (batch: WriteBatch) => WriteOutcome {
       });
       if (--commitsToPurge < 0 && purge.run(now).changes < PURGE_AT_MOST) commitsToPurge = PURGE_EVERY;
       commit.run();
-      return { failed };
+      return { alone, failed };
     } catch (error) {
       if (db.isTransaction) db.exec('ROLLBACK');
       const { message, errcode } = error as Error & { errcode?: number };
-      return { error: message, full: errcode === SQLITE_FULL };
+      return { alone, error: message, full: errcode === SQLITE_FULL };
     }
   };
 }

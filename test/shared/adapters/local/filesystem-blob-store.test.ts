@@ -71,6 +71,34 @@ describe('the filesystem store', () => {
     return keys;
   };
 
+  it('gives back the room of a part that the disk has none for', async () => {
+    const size = 4 * 1024 * 1024;
+    const { uploadId } = await store.createMultipart('k', { size: 3 * size, partSize: size });
+    await store.writePart('k', uploadId, 1, Readable.from([Buffer.alloc(size)]));
+    const full = async function* () {
+      yield Buffer.alloc(size / 2);
+      throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    };
+    const writing = store.writePart('k', uploadId, 3, Readable.from(full()));
+    await expect(writing).rejects.toMatchObject({ code: 'NO_SPACE' });
+    expect((await stat(join(dir, 'blobs/uploads', uploadId, 'data'))).size).toBe(size);
+    for (const number of [2, 3])
+      await store.writePart('k', uploadId, number, Readable.from([Buffer.alloc(size)]));
+    await store.completeMultipart('k', uploadId, await store.listParts('k', uploadId));
+    expect((await read('k')).equals(Buffer.alloc(3 * size))).toBe(true);
+  });
+
+  it('outlives bytes that stop coming in the middle: nobody is left to hear that their file is gone', async () => {
+    const chunk = Buffer.alloc(1024 * 1024);
+    async function* breakingOff() {
+      for (let n = 0; n < 24; n++) yield chunk;
+      throw new Error('the connection was lost');
+    }
+    for (let n = 0; n < 5; n++) await expect(store.put('a', breakingOff())).rejects.toThrow('was lost');
+    expect(await readdir(join(dir, 'blobs/unfinished'))).toEqual([]);
+    await store.put('b', Readable.from([chunk, chunk, chunk]));
+  });
+
   it('keeps what it acknowledged, and whole objects only, when its process is killed while it writes', async () => {
     const acknowledged: number[] = [];
     for (let round = 0; round < 5; round++) {

@@ -200,6 +200,44 @@ describe('the storage door', () => {
     },
   );
 
+  it('a part of unknown size has to say how long it is, and is at most as large as its URL is signed for', async () => {
+    const { uploadId } = await store.createMultipart('a', { parts: 2 });
+    const url = await store.presignPart('a', uploadId, { number: 1, expiresIn: 60 });
+    const refused = (headers: Record<string, string | number>) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const outgoing = request(url, { method: 'PUT', headers }, (answer) => {
+          resolve(answer.statusCode);
+          outgoing.destroy();
+        });
+        outgoing.on('error', reject);
+        outgoing.write('x');
+      });
+    expect(await refused({ 'Content-Length': 5 * 1024 ** 3 + 1 })).toBe(422);
+    expect(await refused({ 'Transfer-Encoding': 'chunked' })).toBe(422);
+    expect(await store.listParts('a', uploadId)).toEqual([]);
+  });
+
+  it('a part that told the size of the others and did not arrive told nothing', async () => {
+    const { uploadId } = await store.createMultipart('a', { parts: 3 });
+    const url = (number: number) => store.presignPart('a', uploadId, { number, expiresIn: 60 });
+    const outgoing = request(await url(1), { method: 'PUT', headers: { 'Content-Length': 7 } });
+    outgoing.on('error', () => undefined);
+    const arrived = new Promise<void>((resolve) => {
+      server.once('request', (incoming) => incoming.once('close', resolve));
+    });
+    await new Promise((resolve) => outgoing.write('abc', resolve));
+    outgoing.destroy();
+    await arrived;
+    await expect
+      .poll(async () => (await fetch(await url(1), { method: 'PUT', body: 'abcd' })).status)
+      .toBe(200);
+    expect((await fetch(await url(2), { method: 'PUT', body: 'other' })).status).toBe(422);
+    await fetch(await url(2), { method: 'PUT', body: 'efgh' });
+    await fetch(await url(3), { method: 'PUT', body: 'ij' });
+    const { size } = await store.completeMultipart('a', uploadId, await store.listParts('a', uploadId));
+    expect(size).toBe(10);
+  });
+
   it('a GET that is given up ends quietly, and its file can go', async () => {
     await store.put('a', Buffer.alloc(20_000_000, 'x'));
     const url = await store.presignGet('a', { expiresIn: 60 });
