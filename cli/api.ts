@@ -172,7 +172,11 @@ export interface AuditVerification {
 
 export interface Whoami {
   readonly principal: string;
-  readonly tokenId: string;
+  /** Of a token of Cairn's. */
+  readonly tokenId?: string;
+  /** Who signed the token, where it is not Cairn's. */
+  readonly issuer?: string;
+  readonly expiresAt?: string;
   readonly grants: readonly Grant[];
 }
 

@@ -22,6 +22,7 @@ import { rollback } from './commands/rollback.ts';
 import { show } from './commands/show.ts';
 import { status } from './commands/status.ts';
 import { token } from './commands/token.ts';
+import { whoami } from './commands/whoami.ts';
 import { workspace } from './commands/workspace.ts';
 import { VERSION } from './context.ts';
 import { closeConnections } from './http.ts';
@@ -31,6 +32,7 @@ import { DEFAULT_URL } from './settings.ts';
 const VERBS = [
   login,
   logout,
+  whoami,
   push,
   pull,
   clone,

@@ -8,35 +8,66 @@ export interface Progress {
   end(): void;
 }
 
-const SILENT: Progress = { add: () => undefined, end: () => undefined };
+/** How far some work is, as it tells itself. */
+export interface Work {
+  readonly label: string;
+  /** From 0 to 1; undefined while nobody knows how much there is. */
+  share(): number | undefined;
+  /** What is done, after that many seconds. */
+  amounts(seconds: number): string;
+}
+
+export interface Bar {
+  /** Something was done: the bar is drawn if it is time. */
+  moved(): void;
+  end(): void;
+}
+
+const SILENT: Bar = { moved: () => undefined, end: () => undefined };
 const BAR_WIDTH = 30;
 const REDRAW_EVERY = 100;
 const LINE_EVERY = 5000;
 
-/** A bar on a terminal's stderr; elsewhere a line now and then; nothing with `--json` or `--quiet`. */
+/** The bar of a transfer of so many bytes. */
 export function startProgress(output: Output, label: string, total: number): Progress {
-  if (output.json || output.quiet || total === 0) return SILENT;
+  let done = 0;
+  const amounts = (seconds: number) =>
+    `${bytes(done)} of ${bytes(total)}${seconds > 0.5 ? `  ${bytes(done / seconds)}/s` : ''}`;
+  const bar = total === 0 ? SILENT : startBar(output, { label, share: () => done / total, amounts });
+  return {
+    add(count) {
+      done += count;
+      bar.moved();
+    },
+    end: bar.end,
+  };
+}
+
+/** A bar on a terminal's stderr; elsewhere a line now and then; nothing with `--json` or `--quiet`. */
+export function startBar(output: Output, { label, share: shareOf, amounts }: Work): Bar {
+  if (output.json || output.quiet) return SILENT;
   const stream = process.stderr;
   const bar = stream.isTTY && process.env.TERM !== 'dumb';
   const every = bar ? REDRAW_EVERY : LINE_EVERY;
   const started = Date.now();
-  let done = 0;
   let drawn = started;
   const draw = (now: number) => {
-    const share = Math.min(1, done / total);
-    const percent = `${Math.floor(share * 100)}`.padStart(3);
+    const known = shareOf();
+    const share = Math.min(1, known ?? 0);
+    const percent = `${Math.floor(share * 100)}`;
     const seconds = (now - started) / 1000;
-    const rate = seconds > 0.5 ? `  ${bytes(done / seconds)}/s` : '';
-    const amounts = `${bytes(done)} of ${bytes(total)}${rate}`;
-    if (!bar) return stream.write(`${label}: ${percent.trim()} % (${amounts})\n`);
+    const done = amounts(seconds);
+    if (!bar)
+      return stream.write(known === undefined ? `${label}: ${done}\n` : `${label}: ${percent} % (${done})\n`);
     const filled = Math.round(share * BAR_WIDTH);
-    const left = rate && share > 0 && share < 1 ? `  ${duration((seconds / share) * (1 - share))} left` : '';
-    const line = `${label} [${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${percent} %  ${amounts}${left}`;
+    const line =
+      known === undefined
+        ? `${label}  ${done}`
+        : `${label} [${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${percent.padStart(3)} %  ${done}${left(seconds, share)}`;
     return stream.write(`\r\u001b[K${line.slice(0, (stream.columns ?? 80) - 1)}`);
   };
   return {
-    add(count) {
-      done += count;
+    moved() {
       const now = Date.now();
       if (now - drawn < every) return;
       drawn = now;
@@ -47,6 +78,9 @@ export function startProgress(output: Output, label: string, total: number): Pro
     },
   };
 }
+
+const left = (seconds: number, share: number) =>
+  seconds > 0.5 && share > 0 && share < 1 ? `  ${duration((seconds / share) * (1 - share))} left` : '';
 
 function duration(seconds: number): string {
   if (seconds < 60) return `${Math.ceil(seconds)} s`;

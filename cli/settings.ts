@@ -71,6 +71,10 @@ export function parseUrl(text: string, from: string): URL {
   return url;
 }
 
+/** Whether it is on this machine. */
+export const isLoopback = ({ hostname }: URL) =>
+  hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
+
 /** @throws CliError for what cannot stand in a header, without showing it */
 export function checkToken(token: string, from: string): string {
   if (/^[\x21-\x7e]+$/.test(token)) return token;

@@ -64,6 +64,10 @@ export const ERRORS = {
   NOT_SUPPORTED: { status: 422, fix: 'Leave the field out, or use one of the values that `detail` names.' },
   REPLICA_FAILED: { status: 502, fix: 'Send it again; `cairn logs` tells what happened to the replica.' },
   ENDPOINT_NOT_READY: { status: 503, fix: 'Try again shortly; `cairn status` tells why.' },
+  ISSUER_UNAVAILABLE: {
+    status: 503,
+    fix: 'Try again shortly, or use a token of Cairn’s own, which needs no issuer.',
+  },
   STORAGE_FULL: { status: 507, fix: 'Free some disk space: `cairn doctor`.' },
   TOO_MANY_REQUESTS: { status: 429, fix: 'Send it again a little later.' },
   INTERNAL: { status: 500, fix: 'Report it with the requestId: the server’s log has the cause.' },

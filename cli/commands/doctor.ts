@@ -4,7 +4,7 @@ import { CliError } from '../cli-error.ts';
 import { type Context, run } from '../context.ts';
 import { paint, plain } from '../output.ts';
 import { configFile, configMode } from '../settings.ts';
-import { grantText } from './token.ts';
+import { whoText } from './whoami.ts';
 
 interface Check {
   readonly name: string;
@@ -138,8 +138,7 @@ async function checkToken({ client, settings }: Context): Promise<Check> {
   if (settings.token === undefined)
     return { name, ok: false, detail: 'there is none', fix: 'Run `cairn login`, or set CAIRN_TOKEN.' };
   try {
-    const { principal, grants } = await client.get<Whoami>('/api/v1/whoami');
-    return { name, ok: true, detail: `${principal}: ${grants.map(grantText).join('; ') || 'no grants'}` };
+    return { name, ok: true, detail: whoText(await client.get<Whoami>('/api/v1/whoami')) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     const fix = 'Run `cairn login` with a token that is valid.';

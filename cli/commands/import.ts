@@ -4,8 +4,10 @@ import { type Context, onInterrupt, run } from '../context.ts';
 import type { Import } from '../mlflow/import.ts';
 import { importRegistered } from '../mlflow/registered.ts';
 import { mlflowServer } from '../mlflow/server.ts';
+import { survey } from '../mlflow/survey.ts';
 import { importTracked } from '../mlflow/tracked.ts';
 import { bytes } from '../output.ts';
+import { type Bar, startBar } from '../progress.ts';
 import { parseUrl } from '../settings.ts';
 
 const EXAMPLES = '\nExamples:\n  cairn import mlflow --from http://mlflow.example:5000';
@@ -38,7 +40,9 @@ async function importVerb(
     throw usageError('--from is the server that is imported into.', 'Name another one.');
   const counts: Record<string, number> = {};
   const problems: string[] = [];
-  const show = progressLine(output.json || output.quiet);
+  const how = { items: 0, of: 0, bytes: 0 };
+  const silent = output.json || output.quiet;
+  let bar: Bar = { moved: () => undefined, end: () => undefined };
   const job: Import = {
     from: mlflowServer({ url: from, authorization: sourceCredentials(process.env), signal }),
     to: mlflowServer({
@@ -53,16 +57,46 @@ async function importVerb(
     loggedModels: new Map(),
     count(what, by = 1) {
       counts[what] = (counts[what] ?? 0) + by;
-      show(summaryOf(counts));
+      bar.moved();
+    },
+    done(items = 1) {
+      how.items += items;
+      bar.moved();
+    },
+    moved(count) {
+      how.bytes += count;
+      bar.moved();
     },
     problem(sentence) {
       problems.push(sentence);
     },
   };
   onInterrupt('Interrupted. The same command goes on where it was.');
-  if (!options.registryOnly) await importTracked(job);
-  await importRegistered(job);
-  show('');
+  const registryOnly = options.registryOnly ?? false;
+  try {
+    if (!silent) {
+      let seen = 0;
+      const counting = startBar(output, {
+        label: 'Counting',
+        share: () => undefined,
+        amounts: () => `${seen} runs and versions`,
+      });
+      const found = () => {
+        seen++;
+        counting.moved();
+      };
+      how.of = await survey(job.from, { registryOnly, found }).finally(counting.end);
+      bar = startBar(output, {
+        label: 'Importing',
+        share: () => how.items / Math.max(1, how.of),
+        amounts: (seconds) => amountsOf(how, seconds),
+      });
+    }
+    if (!registryOnly) await importTracked(job);
+    await importRegistered(job);
+  } finally {
+    bar.end();
+  }
   output.result({ from: from.href, counts, problems }, () =>
     [
       `Imported ${summaryOf(counts) || 'nothing: there is nothing new'}.`,
@@ -83,15 +117,7 @@ const summaryOf = (counts: Readonly<Record<string, number>>) =>
     .map(([what, count]) => (what === 'bytes' ? bytes(count) : `${count} ${what}`))
     .join(', ');
 
-/** Says on a terminal how far it is; nobody knows beforehand how much there is. */
-function progressLine(silent: boolean): (text: string) => void {
-  const { stderr } = process;
-  if (silent || !stderr.isTTY) return () => undefined;
-  let drawn = 0;
-  return (text) => {
-    const now = Date.now();
-    if (text !== '' && now - drawn < 100) return;
-    drawn = now;
-    stderr.write(`\r\u001b[K${text.slice(0, (stderr.columns ?? 80) - 1)}`);
-  };
-}
+const amountsOf = (done: { items: number; of: number; bytes: number }, seconds: number) =>
+  `${done.items} of ${done.of} runs and versions, ${bytes(done.bytes)}${
+    done.bytes > 0 && seconds > 0.5 ? `  ${bytes(done.bytes / seconds)}/s` : ''
+  }`;

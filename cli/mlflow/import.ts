@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { Transient, withRetries } from '../http.ts';
 import type { MlflowServer } from './server.ts';
 
@@ -15,6 +16,10 @@ export interface Import {
   readonly runs: Map<string, string>;
   readonly loggedModels: Map<string, string>;
   count(what: string, by?: number): void;
+  /** A run or version is here. */
+  done(items?: number): void;
+  /** That many bytes have gone over; fewer when they have to go again. */
+  moved(bytes: number): void;
   /** Tells the person what could not be brought over. */
   problem(sentence: string): void;
 }
@@ -34,15 +39,28 @@ export async function copyArtifacts(job: Import, from: string, to: string): Prom
     await withRetries(job.signal, async () => {
       const stream = await job.from.download(path);
       const length = Number(stream.headers['content-length'] ?? size);
+      let sent = 0;
+      const counted = counting(stream, (bytes) => {
+        sent += bytes;
+        job.moved(bytes);
+      });
       try {
-        await job.to.upload(place, stream, length);
+        await job.to.upload(place, Readable.from(counted, { objectMode: false }), length);
       } catch (error) {
+        job.moved(-sent);
         job.signal.throwIfAborted();
         throw new Transient(error as Error);
       }
     });
     job.count('files');
     job.count('bytes', size);
+  }
+}
+
+async function* counting(stream: AsyncIterable<Buffer>, moved: (bytes: number) => void) {
+  for await (const chunk of stream) {
+    moved(chunk.length);
+    yield chunk;
   }
 }
 

@@ -40,6 +40,7 @@ async function importModel(job: Import, model: RegisteredModel): Promise<void> {
   const here = await modelHere(job, name);
   if (here && tagOf(here.tags, IMPORTED) !== job.from.url.href) {
     job.problem(`A model "${name}" is here already and was not imported: it was left alone.`);
+    job.done((await versionsOf(job.from, name, tagOf(tags, 'mlflow.prompt.is_prompt') === 'true')).length);
     return;
   }
   if (!here) {
@@ -49,6 +50,7 @@ async function importModel(job: Import, model: RegisteredModel): Promise<void> {
   const prompt = tagOf(tags, 'mlflow.prompt.is_prompt') === 'true';
   const versions = await versionsOf(job.from, name, prompt);
   const known = Number((await versionsOf(job.to, name, prompt)).at(-1)?.version ?? 0);
+  job.done(versions.filter((one) => Number(one.version) <= known).length);
   for (let number = known + 1; number <= Number(versions.at(-1)?.version ?? 0); number++) {
     const version = versions.find((one) => Number(one.version) === number);
     if (version) await importVersion(job, name, version);
@@ -98,6 +100,7 @@ async function importVersion(job: Import, name: string, version: ModelVersion): 
   if (stage !== 'None')
     await job.to.post('model-versions/transition-stage', { name, version: made.version, stage });
   job.count('versions');
+  job.done();
 }
 
 /** A number that was deleted there is taken and deleted here too, so that the others stay what they are. */

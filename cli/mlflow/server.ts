@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import { CliError, exitCodeOf } from '../cli-error.ts';
 import { isTransientStatus, readText, send, Transient, unreachable, withRetries } from '../http.ts';
 
@@ -14,7 +15,7 @@ export interface MlflowServer {
   /** The files below a folder of the artifact service, with their whole paths. */
   files(folder: string): AsyncGenerator<{ path: string; size: number }>;
   download(path: string): Promise<IncomingMessage>;
-  upload(path: string, stream: IncomingMessage, length: number): Promise<void>;
+  upload(path: string, stream: Readable, length: number): Promise<void>;
 }
 
 type Query = Readonly<Record<string, string | number>>;

@@ -85,6 +85,7 @@ async function importRuns(job: Import, oldExperiment: string, experiment: string
   for await (const run of job.from.all<Run>('runs/search', 'runs', { body: oldest })) {
     if (job.runs.has(run.info.run_id)) job.count('runs that were there');
     else await importRun(job, experiment, run);
+    job.done();
   }
 }
 

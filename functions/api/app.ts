@@ -19,6 +19,7 @@ import { locationBelow } from './middleware/location.ts';
 import { pathGuard } from './middleware/path-guard.ts';
 import { readingAhead } from './middleware/read-ahead.ts';
 import { requestId } from './middleware/request-id.ts';
+import { namingMetadata } from './middleware/resource-metadata.ts';
 import { isMlflowPath, mlflowDoor } from './mlflow/door.ts';
 import { registerModels } from './models/models.handlers.ts';
 import { document, openApiDocument } from './openapi.ts';
@@ -41,6 +42,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   const open = new Set<string>();
   const idempotent = idempotency(deps.ports, async (request) => app.fetch(request));
 
+  if (deps.issuer) app.use(namingMetadata(deps));
   const mlflow = mlflowDoor(deps);
   app.use((c, next) => (isMlflowPath(c.req.path) ? mlflow(c) : next()));
   app.use(requestId, accessLog(deps.logger));
@@ -49,7 +51,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   if (deps.during) app.use(readingAhead(deps.during));
   if (deps.revision) app.use(answerCache(deps.ports.clock, deps.revision));
   app.use(
-    authentication(deps.ports, { has: (path) => open.has(path) || isNamedUpload(path) }),
+    authentication(deps, { has: (path) => open.has(path) || isNamedUpload(path) }),
     pathGuard(contracts),
   );
   app.onError((error, c) =>

@@ -114,7 +114,7 @@ function answersOf({ answers }: Contract): RouteConfig['responses'] {
 /** One answer for each status, which lists the codes that come with it. */
 function problemsOf(contract: Contract): RouteConfig['responses'] {
   const codes = new Set<ErrorCode>(contract.errors);
-  if (!contract.open) codes.add('UNAUTHENTICATED').add('PERMISSION_DENIED');
+  if (!contract.open) codes.add('UNAUTHENTICATED').add('PERMISSION_DENIED').add('ISSUER_UNAVAILABLE');
   if (contract.params || contract.query || contract.body) codes.add('INVALID_ARGUMENT');
   if (contract.body) for (const code of BODY_ERRORS) codes.add(code);
   if (contract.idempotency === 'stored') codes.add('IDEMPOTENCY_MISMATCH').add('CONFLICT');
@@ -142,7 +142,7 @@ export function openApiDocument(app: OpenAPIHono<ApiEnv>, version: string, serve
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
     type: 'http',
     scheme: 'bearer',
-    bearerFormat: 'cairn_<id>_<secret>',
+    bearerFormat: 'cairn_<id>_<secret>, or a JWT of the issuer that is trusted',
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'basic', {
     type: 'http',

@@ -27,7 +27,7 @@ export function problemResponse(
   headers: Readonly<Record<string, string>> = {},
 ): Response {
   const known = toCairnError(error);
-  if (known.code === 'INTERNAL') logger.error({ err: error, requestId }, 'unexpected error');
+  if (known.code === 'INTERNAL') logUnexpected(error, requestId, logger);
   return new Response(JSON.stringify(problemOf(known, requestId)), {
     status: ERRORS[known.code].status,
     headers: {
@@ -35,9 +35,19 @@ export function problemResponse(
       'x-request-id': requestId,
       ...(known.code === 'UNAUTHENTICATED' ? { 'www-authenticate': CHALLENGE } : {}),
       ...(known.code === 'ENDPOINT_NOT_READY' ? { 'retry-after': '1' } : {}),
+      ...(known.code === 'ISSUER_UNAVAILABLE' ? { 'retry-after': '5' } : {}),
       ...headers,
     },
   });
+}
+
+/** A client that goes away in the middle of its bytes is nothing that anybody has to look at. */
+export function logUnexpected(error: unknown, requestId: string, logger: ApiDeps['logger']): void {
+  const { code, message } = error as NodeJS.ErrnoException;
+  // So says Node of the request's body.
+  const gone = code === 'ECONNRESET' && message === 'aborted';
+  if (gone) logger.info({ requestId }, 'the client has gone');
+  else logger.error({ err: error, requestId }, 'unexpected error');
 }
 
 export function problemOf(error: CairnError, requestId: string): Problem {

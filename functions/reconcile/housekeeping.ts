@@ -1,13 +1,15 @@
 import { systemCaller } from '../../shared/access/caller.ts';
 import { writeCheckpoint } from '../../shared/audit/checkpoint.ts';
+import { CairnError } from '../../shared/errors.ts';
 import { itemsOf } from '../../shared/ports/items-of.ts';
 import type { Ports } from '../../shared/ports/ports.ts';
 import { consolidate } from '../../shared/registry/consolidate.ts';
 import { purgeDeleted } from '../../shared/registry/delete-model.ts';
 import { expireUploads } from '../../shared/registry/end-upload.ts';
 import { modelsPartition, WORKSPACES } from '../../shared/registry/keys.ts';
-import { findModel } from '../../shared/registry/model.ts';
+import { findModel, type ModelRef } from '../../shared/registry/model.ts';
 import { reclaim } from '../../shared/registry/reclaim.ts';
+import type { VerifyLater } from '../../shared/registry/verify-work.ts';
 import { collectGarbage, GRACE_MS } from '../../shared/storage/garbage.ts';
 import { arrivalsPrefix } from '../../shared/storage/prefix.ts';
 import { expireArtifactUploads } from '../../shared/tracking/artifact-upload.ts';
@@ -32,29 +34,44 @@ export async function cleanUp(
   {
     after,
     deadline = Number.POSITIVE_INFINITY,
-  }: { after?: CleanUpCursor | undefined; deadline?: number } = {},
+    verifyLater,
+  }: {
+    after?: CleanUpCursor | undefined;
+    deadline?: number;
+    /** Where verification is ordered: an order may be lost. */
+    verifyLater?: VerifyLater;
+  } = {},
 ): Promise<{ bytes: number; next?: CleanUpCursor }> {
   let bytes = 0;
   if (!after) {
     bytes = await purgeDeleted(ports);
     await expireArtifactUploads(ports);
   }
-  const caller = systemCaller('housekeeping', 'housekeeping');
   let last: CleanUpCursor | undefined;
   for await (const { sk: workspace } of itemsOf(ports.table, WORKSPACES)) {
     if (after && workspace < after.workspace) continue;
     // What a registration left that broke off and never came again.
     const before = ports.clock.now() - GRACE_MS;
     bytes += (await collectGarbage(ports.blobs, arrivalsPrefix(workspace), () => false, before)).bytes;
-    for await (const { sk: name } of itemsOf(ports.table, modelsPartition(workspace))) {
-      if (workspace === after?.workspace && name <= after.model) continue;
+    const from = workspace === after?.workspace ? after.model : undefined;
+    for await (const { sk: name } of itemsOf(ports.table, modelsPartition(workspace), undefined, from)) {
       if (last && ports.clock.now() >= deadline) return { bytes, next: last };
-      const model = await findModel(ports.table, { workspace, name });
-      await expireUploads(ports, caller, model);
-      await consolidate(ports, model);
-      bytes += (await reclaim(ports, model)).bytes;
+      bytes += await cleanUpModel(ports, { workspace, name }, verifyLater);
       last = { workspace, model: name };
     }
   }
   return { bytes };
+}
+
+/** @returns the bytes that were reclaimed; none of a model that is deleted meanwhile, which goes as a whole the next time */
+async function cleanUpModel(ports: Ports, ref: ModelRef, verifyLater?: VerifyLater): Promise<number> {
+  try {
+    const model = await findModel(ports.table, ref);
+    await expireUploads(ports, systemCaller('housekeeping', 'housekeeping'), model, verifyLater);
+    await consolidate(ports, model);
+    return (await reclaim(ports, model)).bytes;
+  } catch (error) {
+    if (error instanceof CairnError && error.code === 'MODEL_NOT_FOUND') return 0;
+    throw error;
+  }
 }

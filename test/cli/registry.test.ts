@@ -301,6 +301,12 @@ test('the audit trail tells who did what, and verifies', async () => {
   expect((await cli.run(['audit', '--limit', '3'])).stdout.trim().split('\n')).toHaveLength(4);
 });
 
+test('whoami says who one is; nobody signs in where no issuer is trusted', async () => {
+  expect((await cli.run(['whoami'])).stdout).toBe('admin (admin on all workspaces)\n');
+  const { status, stderr } = await cli.run(['login', '--oidc']);
+  expect([status, stderr]).toEqual([3, expect.stringContaining('No OpenID Connect issuer is trusted here')]);
+});
+
 test('doctor checks the settings, the server and the token, and fails when one is wrong', async () => {
   const healthy = await cli.json(['doctor']);
   expect(healthy).toMatchObject({
@@ -335,4 +341,33 @@ test('an exported repository is a Git bundle with a tag for each version, and re
   );
   expect((await cli.run(['export', 'exported', target])).stderr).toContain('FILE_EXISTS');
   expect((await cli.run(['export', 'nothing-there', join(cli.home, 'x')])).status).toBe(3);
+});
+
+test('a diff shows the metrics and parameters of the runs that two versions come from', async () => {
+  // biome-ignore lint/suspicious/noExplicitAny: an answer of any shape
+  const mlflow = async (path: string, body: unknown): Promise<any> => {
+    const answer = await fetch(`${server.url}/api/2.0/mlflow/${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    expect([path, answer.status]).toEqual([path, 200]);
+    return answer.json();
+  };
+  await mlflow('registered-models/create', { name: 'measured' });
+  for (const [accuracy, rate] of [
+    [0.91, '0.1'],
+    [0.95, '0.01'],
+  ] as const) {
+    const { run } = await mlflow('runs/create', { experiment_id: '0', start_time: 1 });
+    const { run_id } = run.info;
+    await mlflow('runs/log-metric', { run_id, key: 'accuracy', value: accuracy, timestamp: 1 });
+    await mlflow('runs/log-metric', { run_id, key: 'loss', value: 0.5, timestamp: 1 });
+    await mlflow('runs/log-parameter', { run_id, key: 'rate', value: rate });
+    await mlflow('model-versions/create', { name: 'measured', source: `runs:/${run_id}/model`, run_id });
+  }
+  const difference = await cli.json(['diff', 'measured@1', '2']);
+  expect(difference.metrics).toEqual([{ name: 'accuracy', before: '0.91', after: '0.95' }]);
+  expect(difference.parameters).toEqual([{ name: 'rate', before: '0.1', after: '0.01' }]);
+  expect((await cli.run(['diff', 'measured@1', '2'])).stdout).toMatch(/metric accuracy +0\.91 +0\.95/);
 });

@@ -70,11 +70,15 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>)
         expect(await table.get({ pk: partition(), sk: 'nothing' })).toBeUndefined();
       });
 
-      it('belongs to the one who asked: what a reader changes nobody else sees', async () => {
+      it('stays as it is: what a reader would change nobody else sees', async () => {
         const pk = partition();
         await create({ pk, sk: 'a', body: { list: [1] } });
         const item = (await table.get({ pk, sk: 'a' })) as Item<{ list: number[] }>;
-        item.body.list.push(2);
+        try {
+          item.body.list.push(2);
+        } catch {
+          // A store may hand out what cannot be changed.
+        }
         expect((await table.get({ pk, sk: 'a' }))?.body).toEqual({ list: [1] });
       });
 

@@ -16,7 +16,7 @@ import { ON_ECS_ROLLING } from '../../shared/serving/platform-offer.ts';
 import type { ReconcileDeps } from '../../shared/serving/reconcile.ts';
 import type { EndpointStatus } from '../../shared/serving/status.ts';
 import type { VersionSource } from '../../shared/serving/version-source.ts';
-import { buildModelServerImage } from '../../tools/model-server-image.ts';
+import { buildImage } from '../../tools/container-image.ts';
 import { asksFor, digitsModel, testSet } from '../functions/model-server/digits-data.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../support/local-ports.ts';
 import { NOTHING, openEcs, REF } from './aws-ecs-fixture.ts';
@@ -74,7 +74,7 @@ describe('an endpoint on ministack’s ECS, whose tasks are containers', { timeo
   beforeAll(async () => {
     engine = await dockerEngine();
     vi.stubEnv('DOCKER_HOST', engine.host);
-    await buildModelServerImage(IMAGE);
+    await buildImage('model-server', IMAGE);
     server = await startMinistack({ DOCKER_HOST: engine.host });
     ports = await openLocalPorts(engine.gateway);
     for (const [version, bytes] of MODELS) await ports.blobs.put(keyOf(version), bytes);

@@ -14,6 +14,8 @@ interface Logged {
   readonly rows: { readonly columns: string[]; readonly data: number[][] };
   /** By version: what `load_model` predicts for the rows. */
   readonly predictions: Readonly<Record<string, number[]>>;
+  /** What LightGBM predicts for them. */
+  readonly trees: number[];
 }
 
 const WAIT = { timeout: 280_000, interval: 500 };
@@ -140,4 +142,43 @@ test('a package that is not to be had is named in the endpoint’s status and lo
   const why = /has no Python environment: pip cannot install .*no-such-package-of-cairn==9\.9/;
   expect(stdout).toMatch(why);
   expect((await cli.run(['logs', 'odd'])).stdout).toMatch(why);
+}, 600_000);
+
+test('a LightGBM model and one with code of its own answer what load_model predicts', async () => {
+  expect((await cli.run(['deploy', 'trees@1', ...NO_BAKE])).status).toBe(0);
+  const { body } = await invoke('trees', { dataframe_split: logged.rows });
+  expect(body.predictions).toHaveLength(logged.trees.length);
+  for (const [row, value] of logged.trees.entries()) expect(body.predictions[row]).toBeCloseTo(value, 12);
+  const deployed = await cli.run(['deploy', 'coded@1', '--memory', '1500', ...NO_BAKE]);
+  expect(deployed.status, deployed.stderr).toBe(0);
+  expect((await coded(1, 3)).body).toEqual({ predictions: [1.5, 9.5] });
+}, 900_000);
+
+const coded = (...values: number[]) =>
+  invoke('coded', { dataframe_split: { columns: ['x'], data: values.map((value) => [value]) } });
+
+test('a replica that takes too much memory is replaced, and status and logs say so', async () => {
+  expect((await coded(-1)).status).toBeGreaterThanOrEqual(500);
+  const why = /used \d+ MiB of memory; it may use 1500/;
+  expect((await cli.run(['logs', 'coded'])).stdout).toMatch(why);
+  await expect.poll(async () => (await coded(2)).body, WAIT).toEqual({ predictions: [4.5] });
+  expect((await cli.run(['status', 'coded', '--json'])).stdout).toMatch(why);
+}, 600_000);
+
+test('a request that is under way is answered when its endpoint is withdrawn, and when the server is stopped', async () => {
+  const underWay = (value: number) =>
+    expect
+      .poll(async () => (await cli.run(['logs', 'coded'])).stdout, WAIT)
+      .toContain(`takes its time: ${value}`);
+  const deleted = coded(-2);
+  await underWay(-2);
+  expect((await cli.run(['delete', 'endpoint', 'coded', '--yes'])).status).toBe(0);
+  expect(await deleted).toMatchObject({ status: 200, body: { predictions: [4.5] } });
+
+  expect((await cli.run(['deploy', 'coded@1', ...NO_BAKE])).status).toBe(0);
+  const stopped = coded(-3);
+  await underWay(-3);
+  const ended = server.stop();
+  expect(await stopped).toMatchObject({ status: 200, body: { predictions: [9.5] } });
+  await ended;
 }, 600_000);

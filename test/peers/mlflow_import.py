@@ -33,6 +33,18 @@ if DO == "fill":
     client.set_registered_model_tag("churn", "team", "a")
     client.transition_model_version_stage("churn", "1", "Production")
     mlflow.genai.register_prompt(name="greeting", template="Hello {{ name }}!")
+elif DO == "many":
+    mlflow.set_experiment("many")
+    for number in range(40):
+        with mlflow.start_run(run_name=f"run {number}"):
+            mlflow.log_param("number", number)
+            mlflow.log_text("x" * 1_000_000 + str(number), "big.txt")
+elif DO == "check-many":
+    runs = mlflow.search_runs(experiment_names=["many"], output_format="list", max_results=1000)
+    assert sorted(int(run.data.params["number"]) for run in runs) == list(range(40)), len(runs)
+    for run in runs[::8]:
+        assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/big.txt").endswith("x" + run.data.params["number"])
+    print("checked")
 else:
     child = mlflow.search_runs(experiment_names=["churn"], filter_string="run_name = 'child'", output_format="list")[0]
     parent = mlflow.search_runs(experiment_names=["churn"], filter_string="run_name = 'parent'", output_format="list")[0]

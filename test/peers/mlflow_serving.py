@@ -62,6 +62,50 @@ class Probe(mlflow.pyfunc.PythonModel):
         return [*tried, written, signalled, json.dumps(secrets)]
 
 
+HELPER = '''
+import time
+
+HELD = []
+
+
+def answer(value):
+    """What a model could do to its replica: -1 fills the memory and keeps it, below it takes its time."""
+    if value == -1:
+        HELD.append(bytearray(2_000_000_000))
+        time.sleep(600)
+    if value < -1:
+        print(f"takes its time: {value:.0f}", flush=True)
+        time.sleep(6)
+    return value * value + 0.5
+'''
+
+
+class Coded(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        from cairn_test_helper import answer
+
+        return [answer(float(value)) for value in model_input["x"]]
+
+
+import lightgbm
+
+# One environment for both.
+more = [*needs, "lightgbm==4.7.0"]
+booster = lightgbm.train({"verbosity": -1, "num_leaves": 4}, lightgbm.Dataset(X, y), 5)
+helper = Path("cairn_test_helper.py")
+helper.write_text(HELPER)
+with mlflow.start_run():
+    mlflow.lightgbm.log_model(booster, name="trees", pip_requirements=more, registered_model_name="trees")
+    mlflow.pyfunc.log_model(
+        name="coded",
+        python_model=Coded(),
+        code_paths=[str(helper)],
+        pip_requirements=more,
+        registered_model_name="coded",
+    )
+helper.unlink()
+trees = mlflow.pyfunc.load_model("models:/trees/1").predict(rows).tolist()
+
 note = Path("note.txt")
 note.write_text("a note")
 with mlflow.start_run():
@@ -78,4 +122,4 @@ with mlflow.start_run():
 note.unlink()
 
 split = json.loads(rows.to_json(orient="split"))
-print(json.dumps({"rows": {"columns": split["columns"], "data": split["data"]}, "predictions": predictions}))
+print(json.dumps({"rows": {"columns": split["columns"], "data": split["data"]}, "predictions": predictions, "trees": trees}))

@@ -9,22 +9,45 @@ import { promisify } from 'node:util';
 const exec = promisify(execFile);
 const PEERS = fileURLToPath(new URL('../../.peers/', import.meta.url));
 
+interface Options {
+  /** Another interpreter than the usual one, whose own packages the environment sees. */
+  readonly over?: string;
+  /** Packages that are installed without what they say they need, one a line. */
+  readonly bare?: string;
+}
+
 /**
  * The interpreter of a Python environment with exactly these requirements (one a line), made once under `.peers/`.
  * @throws Error saying what is missing; a test that needs it fails, it is never left out
  */
-export async function pythonEnv(name: string, requirements: string): Promise<string> {
-  const digest = createHash('sha256').update(requirements).digest('hex').slice(0, 12);
+export async function pythonEnv(
+  name: string,
+  requirements: string,
+  { over, bare }: Options = {},
+): Promise<string> {
+  const digest = createHash('sha256')
+    .update(requirements + (bare ?? ''))
+    .digest('hex')
+    .slice(0, 12);
   const folder = join(PEERS, `${name}-${digest}`);
   const python = join(folder, 'bin/python');
   const done = join(folder, 'requirements.txt');
   if (existsSync(done)) return python;
   await rm(folder, { recursive: true, force: true });
-  await step('This test needs python3 with venv', 'python3', ['-m', 'venv', folder]);
+  await step('This test needs python3 with venv', over ?? 'python3', [
+    '-m',
+    'venv',
+    ...(over === undefined ? [] : ['--system-site-packages']),
+    folder,
+  ]);
   const wanted = join(folder, 'wanted.txt');
   await writeFile(wanted, requirements);
-  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', wanted];
-  await step(`This test needs the Python packages of "${name}"`, python, pip);
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
+  await step(`This test needs the Python packages of "${name}"`, python, [...pip, '-r', wanted]);
+  if (bare !== undefined) {
+    const more = [...pip, '--no-deps', ...bare.split('\n').filter((line) => line !== '')];
+    await step(`This test needs the Python packages of "${name}"`, python, more);
+  }
   await writeFile(done, requirements);
   return python;
 }

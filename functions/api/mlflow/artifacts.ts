@@ -17,7 +17,6 @@ import {
   abortArtifactUpload,
   completeArtifactUpload,
   createArtifactUpload,
-  putArtifactPart,
 } from '../../../shared/tracking/artifact-upload.ts';
 import {
   type ArtifactPlace,
@@ -25,7 +24,7 @@ import {
   runArtifactUri,
 } from '../../../shared/tracking/artifact-uri.ts';
 import { getRun } from '../../../shared/tracking/run.ts';
-import { Int, object, Text } from './input.ts';
+import { Int, list, object, Text } from './input.ts';
 import { type Call, type Route, route } from './route.ts';
 
 /** Seconds that a download's URL is good for. */
@@ -33,6 +32,7 @@ const URL_LIFETIME = 3600;
 const ENTRIES_PER_PAGE = 1000;
 
 const UploadId = z.string().max(100);
+const SentPart = object({ part_number: Int, etag: Text });
 const Path = object({ path: Text });
 
 /** The artifact service that `mlflow-artifacts:` URIs are resolved to, and the lists of it. */
@@ -90,37 +90,21 @@ export const artifactRoutes: readonly Route[] = [
       // The client tells the whole path that the file has with it.
       const name = file.slice(Math.max(file.lastIndexOf('/'), file.lastIndexOf('\\')) + 1);
       const path = folder === '' ? name : `${folder}/${name}`;
-      const { id, pass } = await createArtifactUpload(call.ports, call.caller, owner, path, num_parts);
-      const query = new URLSearchParams({ ...pass, expires: String(pass.expires) });
-      const url = (part: number) => `${call.origin}/api/2.0/mlflow-artifacts/mpu/part/${id}/${part}?${query}`;
+      const { id, urls } = await createArtifactUpload(call.ports, call.caller, owner, path, num_parts);
       return {
         upload_id: id,
-        credentials: Array.from({ length: num_parts }, (_, index) => ({
-          url: url(index + 1),
-          part_number: index + 1,
-          headers: {},
-        })),
+        credentials: urls.map((url, index) => ({ url, part_number: index + 1, headers: {} })),
       };
     },
   ),
 
   route(
-    'PUT',
-    'mlflow-artifacts/mpu/part/:upload_id/:part_number',
-    object({ upload_id: UploadId, part_number: Int, expires: Int, keyId: Text, signature: Text }),
-    async ({ upload_id, part_number, ...pass }, call) => {
-      const { etag } = await putArtifactPart(call.ports, upload_id, part_number, pass, bytesOf(call));
-      return new Response(null, { status: 200, headers: { etag: `"${etag}"` } });
-    },
-    { bytes: true, open: true },
-  ),
-
-  route(
     'POST',
     'mlflow-artifacts/mpu/complete/*folder',
-    object({ upload_id: UploadId }),
-    async ({ upload_id }, call) => {
-      await completeArtifactUpload(call.ports, call.caller, upload_id);
+    object({ upload_id: UploadId, parts: list(SentPart).optional() }),
+    async ({ upload_id, parts = [] }, call) => {
+      const sent = parts.map(({ part_number, etag }) => ({ number: part_number, etag }));
+      await completeArtifactUpload(call.ports, call.caller, upload_id, sent);
       return {};
     },
   ),

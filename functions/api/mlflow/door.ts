@@ -65,10 +65,11 @@ export function mlflowDoor(deps: ApiDeps): (c: Context) => Promise<Response> {
       const known = remembered === undefined ? undefined : memory?.find(remembered);
       if (known === undefined) {
         const keep = remembered === undefined ? undefined : memory?.begin(remembered);
-        const identity = await identify(deps.ports, found.route, raw, requestId);
+        const identity = await identify(deps, found.route, raw, requestId);
         principal = identity.principal;
         const call: Call = {
           ports: deps.ports,
+          verifyLater: deps.verifyLater,
           caller: { ...identity, call: `mlflow ${raw.method} ${found.path}` },
           workspace: workspaceOf(raw.headers.get('x-mlflow-workspace')),
           origin: deps.publicUrl ?? raw.url.slice(0, raw.url.indexOf('/', 8)),
@@ -99,14 +100,14 @@ export function mlflowDoor(deps: ApiDeps): (c: Context) => Promise<Response> {
 
 /** Who asks. What is open is answered to anybody. */
 async function identify(
-  ports: ApiDeps['ports'],
+  { ports, issuer }: ApiDeps,
   route: Route,
   { headers }: Request,
   requestId: string,
 ): Promise<Caller> {
   const authorization = headers.get('authorization');
   if (route.open && authorization === null) return { principal: 'anonymous', grants: [], requestId };
-  return authenticate(ports, presentedToken(authorization), requestId);
+  return authenticate(ports, presentedToken(authorization), requestId, issuer);
 }
 
 const textResponse = (text: string, requestId: string) =>

@@ -38,6 +38,20 @@ export const list = <Item extends z.ZodType>(item: Item) =>
     z.array(item),
   );
 
+/** A list with a bound of ours, where MLflow's own server has none: each entry becomes an item of the table. */
+export const listOf = <Item extends z.ZodType>(item: Item, most: number) =>
+  list(item).refine((entries) => entries.length <= most, `must have at most ${most} entries`);
+
+/** The longest text that is kept whole: with its key it fits an item of the table. */
+export const LONG_TEXT = z.string().max(100_000, 'must have at most 100000 characters');
+
+/** A tag or parameter of a run or logged model. */
+export const Entry = object({
+  key: z.string().min(1).max(250, 'must have at most 250 characters'),
+  value: LONG_TEXT.default(''),
+});
+export const ENTRIES_MAX = 1000;
+
 /** Proto3's default value is left out on the way. */
 export const Tag = object({ key: z.string().min(1), value: z.string().default('') });
 export const TagList = list(Tag);

@@ -15,7 +15,7 @@ import {
 } from '../../../shared/tracking/logged-model.ts';
 import { searchLoggedModels } from '../../../shared/tracking/search-logged-models.ts';
 import { listing } from './artifacts.ts';
-import { Bool, list, maxResults, OptionalText, object, Tag, TagList, Text } from './input.ts';
+import { Bool, ENTRIES_MAX, Entry, list, listOf, maxResults, OptionalText, object, Text } from './input.ts';
 import { type Route, route } from './route.ts';
 import { entriesJson, metricJson } from './run-json.ts';
 
@@ -50,8 +50,8 @@ export const loggedModelRoutes: readonly Route[] = [
       name: OptionalText,
       model_type: z.string().default(''),
       source_run_id: z.string().default(''),
-      params: TagList,
-      tags: TagList,
+      params: listOf(Entry, ENTRIES_MAX),
+      tags: listOf(Entry, ENTRIES_MAX),
     }),
     async (input, call) => ({
       model: loggedModelJson(
@@ -136,7 +136,7 @@ export const loggedModelRoutes: readonly Route[] = [
   route(
     'POST',
     'logged-models/:model_id/params',
-    object({ ...Identified, params: list(Tag) }),
+    object({ ...Identified, params: listOf(Entry, ENTRIES_MAX) }),
     async ({ model_id, params }, call) => {
       await logLoggedModelParams(call.ports, call.caller, model_id, params);
       return {};
@@ -146,7 +146,7 @@ export const loggedModelRoutes: readonly Route[] = [
   route(
     'PATCH',
     'logged-models/:model_id/tags',
-    object({ ...Identified, tags: TagList }),
+    object({ ...Identified, tags: listOf(Entry, ENTRIES_MAX) }),
     async ({ model_id, tags }, call) => {
       await setLoggedModelTags(call.ports, call.caller, model_id, tags);
       return {};

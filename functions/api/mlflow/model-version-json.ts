@@ -2,9 +2,8 @@ import { z } from 'zod';
 import { CairnError } from '../../../shared/errors.ts';
 import { listAliases } from '../../../shared/registry/alias.ts';
 import type { StoredModel } from '../../../shared/registry/model.ts';
-import { lastUpdated } from '../../../shared/registry/search-versions.ts';
 import { STAGES } from '../../../shared/registry/stage.ts';
-import type { Stage, Version } from '../../../shared/registry/version.ts';
+import { lastUpdated, type Stage, type Version } from '../../../shared/registry/version.ts';
 import type { Call } from './route.ts';
 import { tagsJson } from './tags-json.ts';
 

@@ -12,7 +12,7 @@ import {
   updateVersion,
   type VersionRef,
 } from '../../../shared/registry/version.ts';
-import { readLoggedModel, setLoggedModelTags } from '../../../shared/tracking/logged-model.ts';
+import { editLoggedModelTag } from '../../../shared/tracking/logged-model.ts';
 import { registerVersion } from '../../../shared/tracking/register-version.ts';
 import { Bool, list, maxResults, OptionalText, object, TagList, Text, tagsOf } from './input.ts';
 import {
@@ -50,7 +50,7 @@ export const modelVersionRoutes: readonly Route[] = [
       if (!tags.success)
         throw new CairnError('INVALID_ARGUMENT', `tags ${tags.error.issues[0]?.message}.`, 'tags');
       const ref = { workspace: call.workspace, name: input.name };
-      const version = await registerVersion(call.ports, call.caller, {
+      const registration = {
         ...ref,
         source: input.source,
         run: input.run_id,
@@ -58,7 +58,8 @@ export const modelVersionRoutes: readonly Route[] = [
         runLink: input.run_link,
         description: input.description,
         tags: tags.data,
-      });
+      };
+      const version = await registerVersion(call.ports, call.caller, registration, call.verifyLater);
       if (input.model_id !== undefined)
         await tellLoggedModel(call, input.model_id, input.name, version.number);
       return { model_version: versionJson(await getModel(call.ports, call.caller, ref), version, new Map()) };
@@ -197,14 +198,10 @@ async function answerVersion(
 }
 
 /** A logged model's tag says which versions were made of it (MLflow's MLFLOW_MODEL_VERSIONS). */
-async function tellLoggedModel(call: Call, id: string, name: string, version: number): Promise<void> {
-  const detail = await readLoggedModel(call.ports.table, id);
-  // One of another tracking server.
-  if (!detail) return;
-  const known = versionsTold(detail.tags.get(VERSIONS_TAG));
-  const value = JSON.stringify([...known, { name, version }]);
-  await setLoggedModelTags(call.ports, call.caller, id, [{ key: VERSIONS_TAG, value }]);
-}
+const tellLoggedModel = (call: Call, id: string, name: string, version: number): Promise<void> =>
+  editLoggedModelTag(call.ports, call.caller, id, VERSIONS_TAG, (told) =>
+    JSON.stringify([...versionsTold(told), { name, version }]),
+  );
 
 /** Anybody may have written the tag: what is no list is begun anew. */
 function versionsTold(tag: string | undefined): unknown[] {

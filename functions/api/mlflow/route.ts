@@ -2,11 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import type { Caller } from '../../../shared/access/caller.ts';
 import type { Ports } from '../../../shared/ports/ports.ts';
+import type { VerifyLater } from '../../../shared/registry/verify-work.ts';
 
 /** What a call of MLflow's REST API is answered from. */
 export interface Call {
   readonly ports: Ports;
   readonly caller: Caller;
+  readonly verifyLater?: VerifyLater | undefined;
   /** Of the header `X-MLFLOW-WORKSPACE`, else `default`. */
   readonly workspace: string;
   /** Where the client reached the service: `http://127.0.0.1:7070`. */

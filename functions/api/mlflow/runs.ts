@@ -15,7 +15,20 @@ import {
 } from '../../../shared/tracking/run.ts';
 import { type DatasetInput, logInputs, logOutputs } from '../../../shared/tracking/run-inputs.ts';
 import { searchRuns } from '../../../shared/tracking/search-runs.ts';
-import { Double, Int, list, maxResults, OptionalText, object, Text, tagsOf, ViewType } from './input.ts';
+import {
+  Double,
+  ENTRIES_MAX,
+  Int,
+  LONG_TEXT,
+  list,
+  listOf,
+  maxResults,
+  OptionalText,
+  object,
+  Text,
+  tagsOf,
+  ViewType,
+} from './input.ts';
 import { type Route, route } from './route.ts';
 import { metricJson, runInfoJson, runJson } from './run-json.ts';
 
@@ -44,7 +57,7 @@ const Key = z
   );
 
 /** MLflow cuts a parameter after 6,000 characters and a tag after 8,000; here they are kept whole. */
-const Value = z.string().max(100_000, 'must have at most 100000 characters').default('');
+const Value = LONG_TEXT.default('');
 
 const Param = object({
   key: Key,
@@ -88,12 +101,12 @@ const DatasetShape = object({
   dataset: object({
     name: z.string().min(1).max(500),
     digest: z.string().min(1).max(36),
-    source_type: z.string().min(1),
+    source_type: z.string().min(1).max(1000),
     source: z.string().min(1),
     schema: Text.optional(),
     profile: Text.optional(),
   }),
-  tags: list(object({ key: z.string().min(1).max(255), value: z.string().max(500).default('') })),
+  tags: listOf(object({ key: z.string().min(1).max(255), value: z.string().max(500).default('') }), TAGS_MAX),
 });
 
 const datasetOf = ({ dataset, tags }: z.output<typeof DatasetShape>): DatasetInput => ({
@@ -125,7 +138,7 @@ export const runRoutes: readonly Route[] = [
       user_id: z.string().default(''),
       run_name: OptionalText,
       start_time: Int.optional(),
-      tags: list(RunTag),
+      tags: listOf(RunTag, ENTRIES_MAX),
     }),
     async (input, call) => {
       const detail = await createRun(call.ports, call.caller, {
@@ -234,7 +247,10 @@ export const runRoutes: readonly Route[] = [
   route(
     'POST',
     'runs/log-inputs',
-    withRun({ datasets: list(DatasetShape), models: list(object({ model_id: ModelId })) }),
+    withRun({
+      datasets: listOf(DatasetShape, ENTRIES_MAX),
+      models: listOf(object({ model_id: ModelId }), ENTRIES_MAX),
+    }),
     async ({ run_id, datasets, models }, call) => {
       await logInputs(call.ports, call.caller, run_id, {
         datasets: datasets.map(datasetOf),
@@ -247,7 +263,7 @@ export const runRoutes: readonly Route[] = [
   route(
     'POST',
     'runs/outputs',
-    withRun({ models: list(object({ model_id: ModelId, step: Int.default(0) })) }),
+    withRun({ models: listOf(object({ model_id: ModelId, step: Int.default(0) }), ENTRIES_MAX) }),
     async ({ run_id, models }, call) => {
       const outputs = models.map(({ model_id, step }) => ({ model: model_id, step }));
       await logOutputs(call.ports, call.caller, run_id, outputs);

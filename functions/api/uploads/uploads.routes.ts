@@ -19,7 +19,7 @@ const Upload = z
   .strictObject({
     id: z.string(),
     version: z.int(),
-    state: z.enum(['OPEN', 'COMPLETED', 'ABORTED']),
+    state: z.enum(['OPEN', 'VERIFYING', 'COMPLETED', 'ABORTED']),
     createdAt: Time,
     createdBy: z.string(),
     expiresAt: Time,

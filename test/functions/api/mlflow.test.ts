@@ -1,7 +1,11 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Table } from '../../../shared/ports/table.ts';
+import { keyPart, loggedModelPartition, TAG_PREFIX } from '../../../shared/tracking/keys.ts';
 import { logBatch } from '../../../shared/tracking/log-batch.ts';
+import { editLoggedModelTag } from '../../../shared/tracking/logged-model.ts';
+import { someone } from '../../support/local-ports.ts';
 import { DIGITS_ONNX, type MlflowApi, openMlflow } from './mlflow-fixture.ts';
 
 let api: MlflowApi;
@@ -69,6 +73,19 @@ describe('a version of a run', () => {
     const { json } = await api.get(`model-versions/search?filter=${filter}`);
     expect(json.model_versions).toMatchObject([{ name: 'found', version: '2' }]);
   });
+});
+
+test('a filter finds tags that are there, also under a name that every JavaScript object knows', async () => {
+  await api.post('registered-models/create', { name: 'plain' });
+  const tags = [{ key: 'toString', value: 'x' }];
+  await api.post('registered-models/create', { name: 'tagged', tags });
+  await api.post('experiments/create', { name: 'plain' });
+  const filter = "tags.toString LIKE '%'";
+  const models = await api.get(`registered-models/search?filter=${encodeURIComponent(filter)}`);
+  expect(models.json.registered_models).toMatchObject([{ name: 'tagged' }]);
+  const versions = await api.get(`model-versions/search?filter=${encodeURIComponent(filter)}`);
+  expect(versions.json).toEqual({});
+  expect((await api.post('experiments/search', { filter, max_results: 5 })).json).toEqual({});
 });
 
 const LISTED = `registered-models/search?filter=${encodeURIComponent("name LIKE 'listed%'")}`;
@@ -308,6 +325,81 @@ describe('a logged model’s tag of its versions', () => {
     const told = (await api.get(`logged-models/${model_id}`)).json.model.info.tags;
     expect(told).toEqual([{ key: 'mlflow.modelVersions', value: JSON.stringify([{ name, version: 1 }]) }]);
   });
+});
+
+test('versions made of one logged model at once are all told by its tag', async () => {
+  const { json } = await api.post('logged-models', { experiment_id: '0' });
+  const model_id = json.model.info.model_id;
+  await api.post('registered-models/create', { name: 'told-at-once' });
+  const source = `models:/${model_id}`;
+  const made = await Promise.all(
+    Array.from({ length: 12 }, () =>
+      api.post('model-versions/create', { name: 'told-at-once', source, model_id }),
+    ),
+  );
+  expect(made.map(({ status }) => status)).toEqual(made.map(() => 200));
+  const [tag] = (await api.get(`logged-models/${model_id}`)).json.model.info.tags;
+  const told: { version: number }[] = JSON.parse(tag.value);
+  expect(told.map(({ version }) => version).sort((a, b) => a - b)).toEqual(made.map((_, index) => index + 1));
+});
+
+test('a tag that another process writes at the same time is not overwritten', async () => {
+  const { json } = await api.post('logged-models', { experiment_id: '0' });
+  const id: string = json.model.info.model_id;
+  const ada = someone('ada', 'contributor');
+  let other = true;
+  const table: Table = {
+    ...api.ports.table,
+    // Another function, which no lock of this process holds up, is quicker once.
+    async transact(ops) {
+      const key = { pk: loggedModelPartition(id), sk: `${TAG_PREFIX}${keyPart('told')}` };
+      const put = { ...key, body: { key: 'told', value: 'other ' } };
+      if (other) await api.ports.table.transact([{ put, if: 'absent' }]);
+      other = false;
+      await api.ports.table.transact(ops);
+    },
+  };
+  await editLoggedModelTag({ ...api.ports, table }, ada, id, 'told', (value) => `${value ?? ''}own `);
+  const { tags } = (await api.get(`logged-models/${id}`)).json.model.info;
+  expect(tags).toEqual([{ key: 'told', value: 'other own ' }]);
+});
+
+const many = (count: number) =>
+  Array.from({ length: count }, (_, index) => ({ key: `k${index}`, value: 'v' }));
+const dataset = { name: 'd', digest: '1', source_type: 'local', source: 's' };
+const models = many(1001).map(({ key }) => ({ model_id: `m-${key}` }));
+
+test.each([
+  ['runs/create', 'tags', { tags: many(1001) }],
+  [
+    'runs/log-inputs',
+    'datasets',
+    { datasets: many(1001).map(({ key: digest }) => ({ dataset: { ...dataset, digest } })) },
+  ],
+  ['runs/log-inputs', 'tags', { datasets: [{ dataset, tags: many(101) }] }],
+  [
+    'runs/log-inputs',
+    'datasets',
+    { datasets: [{ dataset: { ...dataset, schema: 'ü'.repeat(99_000), profile: 'ü'.repeat(99_000) } }] },
+  ],
+  ['runs/log-inputs', 'models', { models }],
+  ['runs/outputs', 'models', { models }],
+  ['logged-models', 'params', { params: many(1001) }],
+  ['logged-models', 'tags', { tags: [{ key: 'k', value: 'v'.repeat(100_001) }] }],
+  ['experiments/create', 'tags', { name: 'much', tags: [{ key: 'k', value: 'v'.repeat(150_001) }] }],
+])('%s refuses too many or too long %s, naming them', async (path, field, body) => {
+  const { run, experiment } = await api.run();
+  const answer = await api.post(path, { run_id: run, experiment_id: experiment, ...body });
+  expect(answer).toMatchObject({
+    status: 400,
+    json: { error_code: 'INVALID_PARAMETER_VALUE', message: expect.stringContaining(field) },
+  });
+});
+
+test('as many as are taken are kept', async () => {
+  const { experiment } = await api.run();
+  const { json } = await api.post('runs/create', { experiment_id: experiment, tags: many(1000) });
+  expect(json.run.data.tags).toHaveLength(1001);
 });
 
 describe('names beyond what a record’s key can hold', () => {

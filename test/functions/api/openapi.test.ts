@@ -75,6 +75,7 @@ describe('who may ask without a token', () => {
     const open = operations().filter(({ operation }) => operation.security?.length === 0);
     expect(open.map(({ path }) => path).toSorted()).toEqual([
       '/',
+      '/.well-known/oauth-protected-resource',
       '/docs',
       '/healthz',
       '/openapi.json',

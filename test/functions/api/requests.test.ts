@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { problemResponse } from '../../../functions/api/problem.ts';
 import { BlobError } from '../../../shared/ports/blob-store.ts';
 import { ConditionFailed } from '../../../shared/ports/table.ts';
 import { type Api, everything, openApi, textFile, V1 } from './api-fixture.ts';
@@ -204,6 +205,38 @@ describe('audit', () => {
     await reader?.cancel();
   });
 
+  test('a stream goes on after the event that the client has, with what happened meanwhile', async () => {
+    const created = async (name: string) => {
+      const { json } = await api.call('POST', `${V1}/models`, { body: { name } });
+      return (await api.call('GET', `${V1}/audit?resource=model/${json.id}&limit=1`)).json.items[0].id;
+    };
+    const first = await created('first');
+    const second = await created('second');
+    const response = await api.app.request(`${V1}/events`, {
+      headers: { authorization: `Bearer ${api.admin}`, 'last-event-id': first },
+    });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    expect((await reader?.read())?.value).toBe(': connected\n\n');
+    expect((await reader?.read())?.value).toMatch(new RegExp(`^id: ${second}\nevent: model.created\n`));
+    api.emit({ id: 'e9', workspace: 'default', type: 'x', resource: 'model/1', at: 0, data: {} });
+    expect((await reader?.read())?.value).toMatch(/^id: e9\n/);
+    await reader?.cancel();
+  });
+
+  test('a stream after an event of the far future waits for what happens', async () => {
+    const response = await api.app.request(`${V1}/events`, {
+      headers: {
+        authorization: `Bearer ${api.admin}`,
+        'last-event-id': 'ffffffff-ffff-7000-8000-000000000000',
+      },
+    });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    expect((await reader?.read())?.value).toBe(': connected\n\n');
+    api.emit({ id: 'e1', workspace: 'default', type: 'x', resource: 'model/1', at: 0, data: {} });
+    expect((await reader?.read())?.value).toMatch(/^id: e1\n/);
+    await reader?.cancel();
+  });
+
   test('a stream of events ends soon after its token was revoked', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     try {
@@ -222,6 +255,14 @@ describe('audit', () => {
       vi.useRealTimers();
     }
   });
+});
+
+test('a client that goes away in the middle of its bytes is no error of the service', () => {
+  const logger = { info: vi.fn(), error: vi.fn(), isLevelEnabled: () => true };
+  problemResponse(Object.assign(new Error('aborted'), { code: 'ECONNRESET' }), 'r1', logger);
+  expect(logger.error).not.toHaveBeenCalled();
+  problemResponse(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }), 'r2', logger);
+  expect(logger.error).toHaveBeenCalledOnce();
 });
 
 describe('the service itself', () => {
@@ -248,7 +289,7 @@ describe('the service itself', () => {
     }));
     const { status, json } = await bare.call('GET', '/readyz');
     expect([status, json]).toEqual([503, { status: 'unavailable' }]);
-    for (const path of ['/docs', '/metrics', `${V1}/events`])
+    for (const path of ['/docs', '/metrics'])
       expect((await bare.call('GET', path)).json.code).toBe('NOT_SUPPORTED');
     const spec = { model: 'x', target: { version: 1 } };
     expect((await bare.call('POST', `${V1}/endpoints`, { body: { name: 'e', spec } })).json.code).toBe(
