@@ -3,28 +3,13 @@ import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { bundle, FUNCTIONS } from '../infra/bundle.ts';
+import { ENV } from '../test/functions/aws/environment.ts';
 import type { Bench } from './context.ts';
 import { type Measurement, repeat, seconds, shortest } from './measurement.ts';
 
 const ROUNDS = 15;
 const LIMIT_BYTES = 1.5e6;
 const LIMIT_MS = 150;
-
-/** What the stacks tell the function; nothing of it is called while it begins. */
-const ENVIRONMENT = {
-  AWS_REGION: 'us-east-1',
-  CAIRN_TABLE: 'table',
-  CAIRN_MODEL_BUCKET: 'models',
-  CAIRN_INCOMING_BUCKET: 'incoming',
-  CAIRN_KMS_SIGNING_KEY: 'arn:aws:kms:us-east-1:123456789012:key/signing',
-  CAIRN_KMS_DATA_KEY: 'arn:aws:kms:us-east-1:123456789012:key/data',
-  CAIRN_ALARM_TOPIC: 'arn:aws:sns:us-east-1:123456789012:alarms',
-  CAIRN_EVENT_TOPIC: 'arn:aws:sns:us-east-1:123456789012:events',
-  CAIRN_VERIFY_QUEUE_URL: 'https://sqs.us-east-1.amazonaws.com/123456789012/verify',
-  CAIRN_RECONCILE_QUEUE_URL: 'https://sqs.us-east-1.amazonaws.com/123456789012/reconcile',
-  CAIRN_PUBLIC_URL: 'https://example.com/cairn',
-  CAIRN_ADMIN_TOKEN_SECRET: 'arn:aws:secretsmanager:us-east-1:123456789012:secret:token',
-};
 
 /** Size of the functions' bundles, and from the start of a process until the API's handler is there, beside an empty one. */
 export async function functions({ dir }: Bench): Promise<Measurement[]> {
@@ -36,7 +21,7 @@ export async function functions({ dir }: Bench): Promise<Measurement[]> {
   const begin = (module: string) =>
     seconds(() => {
       const { status, stderr } = spawnSync(process.execPath, [module], {
-        env: ENVIRONMENT,
+        env: ENV,
         encoding: 'utf8',
       });
       if (status !== 0) throw new Error(`${module} does not begin: ${stderr}`);

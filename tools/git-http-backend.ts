@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import process from 'node:process';
+import { type Listening, listenOnLoopback } from './listen-on-loopback.ts';
 
 /** `git http-backend`, Git's own server, over the bare repositories in a folder: what ours is compared with. */
-export async function startHttpBackend(root: string): Promise<{ url: string; close(): Promise<void> }> {
+export function startHttpBackend(root: string): Promise<Listening> {
   const server = createServer((req, res) => {
     const [path = '', query = ''] = (req.url ?? '').split('?');
     const child = spawn('git', ['http-backend'], {
@@ -55,14 +54,5 @@ export async function startHttpBackend(root: string): Promise<{ url: string; clo
     });
     child.stdout.on('end', () => res.end());
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async close() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
+  return listenOnLoopback(server);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseSettings } from './parse-settings.ts';
 
 const Fields = z.object({
   /** Directory with the version's files. */
@@ -66,10 +67,5 @@ const Settings = Fields.superRefine((settings, { addIssue }) => {
 export type Settings = z.infer<typeof Settings>;
 
 /** @throws Error with one line for each setting that is wrong */
-export function readSettings(environment: NodeJS.ProcessEnv): Settings {
-  const settings = Settings.safeParse(environment);
-  if (settings.success) return settings.data;
-  throw new Error(
-    settings.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '),
-  );
-}
+export const readSettings = (environment: NodeJS.ProcessEnv): Settings =>
+  parseSettings(Settings, environment);

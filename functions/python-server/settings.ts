@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseSettings } from '../model-server/parse-settings.ts';
 
 const Settings = z.object({
   /** Where functions/revision-files tells what to fetch, the token that it asks for, and `filesDigest` of what was deployed. */
@@ -34,10 +35,5 @@ const Settings = z.object({
 export type Settings = z.infer<typeof Settings>;
 
 /** @throws Error with one line for each setting that is wrong */
-export function readSettings(environment: NodeJS.ProcessEnv): Settings {
-  const settings = Settings.safeParse(environment);
-  if (settings.success) return settings.data;
-  throw new Error(
-    settings.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '),
-  );
-}
+export const readSettings = (environment: NodeJS.ProcessEnv): Settings =>
+  parseSettings(Settings, environment);

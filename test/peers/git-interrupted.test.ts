@@ -107,6 +107,12 @@ async function pushed(): Promise<void> {
   await git(model, 'push', '-q', 'origin', 'HEAD:main');
 }
 
+/** A clone without what its LFS pointers stand for. */
+async function clonePointers(to: string): Promise<void> {
+  const off = ['filter.lfs.smudge=', 'filter.lfs.process=', 'filter.lfs.required=false'];
+  await git('.', ...off.flatMap((setting) => ['-c', setting]), 'clone', '-q', url(), to);
+}
+
 async function clonesWhole(): Promise<void> {
   await git('.', 'clone', '-q', url(), `${model}-whole`);
   expect((await readFile(join(dir, `${model}-whole/a.bin`))).equals(bytes)).toBe(true);
@@ -139,19 +145,7 @@ test('a push whose server is killed while it uploads completes when it is up aga
 
 test('a download whose client is killed completes when it is run again', async () => {
   await pushed();
-  await git(
-    '.',
-    '-c',
-    'filter.lfs.smudge=',
-    '-c',
-    'filter.lfs.process=',
-    '-c',
-    'filter.lfs.required=false',
-    'clone',
-    '-q',
-    url(),
-    'killed',
-  );
+  await clonePointers('killed');
   const held = proxy.hold('down', 8 * MB);
   const child = begin('git', 'killed', ['lfs', 'pull']);
   await held;
@@ -163,19 +157,7 @@ test('a download whose client is killed completes when it is run again', async (
 
 test('a download whose server is killed goes on where it was', async () => {
   await pushed();
-  await git(
-    '.',
-    '-c',
-    'filter.lfs.smudge=',
-    '-c',
-    'filter.lfs.process=',
-    '-c',
-    'filter.lfs.required=false',
-    'clone',
-    '-q',
-    url(),
-    'resumed',
-  );
+  await clonePointers('resumed');
   await git('resumed', 'config', 'lfs.transfer.maxretries', '1');
   const held = proxy.hold('down', 16 * MB);
   const child = begin('git', 'resumed', ['lfs', 'pull']);

@@ -1,6 +1,6 @@
 import { CairnError } from '../../../shared/errors.ts';
 import { isOid } from '../../../shared/registry/git/object.ts';
-import type { PushReport, RefCommand } from '../../../shared/registry/receive-push.ts';
+import type { PushReport, RefCommand } from '../../../shared/registry/push.ts';
 import { FLUSH, PktReader, pkt } from './pkt-line.ts';
 import { type Bands, BIG_BANDS, data, fatal, progress } from './side-band.ts';
 

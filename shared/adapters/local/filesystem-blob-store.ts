@@ -1,5 +1,5 @@
-import { createHash, type Hash, randomBytes } from 'node:crypto';
-import { type BigIntStats, constants, existsSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { constants, existsSync } from 'node:fs';
 import {
   chmod,
   copyFile,
@@ -29,13 +29,16 @@ import { blobDirectories } from './blob-directories.ts';
 import { replayJournals } from './blob-journal.ts';
 import { blobPath } from './blob-key.ts';
 import { blobKeys } from './blob-listing.ts';
+import { toStat } from './blob-stat.ts';
 import { blobUploads } from './blob-uploads.ts';
-import { mismatch, writeFully, writeStream } from './blob-writing.ts';
-import { DIRECT, type Ring, rings, writeDirect } from './direct-writing.ts';
+import { mismatch } from './blob-writing.ts';
+import { DIRECT, rings } from './direct-writing.ts';
 import { syncDirectory } from './durable-file.ts';
-import { type FileDigests, fileDigests } from './file-digests.ts';
+import { fileDigests } from './file-digests.ts';
+import { writeHashed } from './hashed-writing.ts';
 import { JOURNALED_MAX, journaledPuts } from './journaled-puts.ts';
 import { urlSigner, type Verified } from './signed-url.ts';
+import { type UnreadBlob, unreadBlobs } from './unread-blobs.ts';
 
 export interface FilesystemBlobStoreOptions {
   readonly root: string;
@@ -55,14 +58,6 @@ export interface OpenBlob {
    * asked for again is worth the memory. Undefined for every other one.
    */
   unread(): Promise<UnreadBlob | undefined>;
-}
-
-/** A blob opened with O_DIRECT: whole blocks are read, into this memory. */
-export interface UnreadBlob {
-  readonly file: FileHandle;
-  readonly memory: SharedArrayBuffer;
-  /** `lost` when something may still read the memory. */
-  close(lost?: 'lost'): Promise<void>;
 }
 
 /** What the file system can do beyond the port: for the storage door and the process platform. */
@@ -95,6 +90,8 @@ const UNFINISHED_AFTER = 24 * 60 * 60 * 1000;
 /** Digests of the objects written last, so that what was hashed on its way in need not be read again. */
 const DIGESTS_REMEMBERED = 10_000;
 const MAX_PAGE = 1000;
+/** Streams of at least so many bytes, or of an unknown number, are written past the page cache: smaller ones are read soon. */
+const WRITTEN_DIRECTLY = 16 * 1024 * 1024;
 
 /**
  * A BlobStore in a directory: `objects/<key>` are the visible objects, `unfinished/` and `uploads/` what is on its
@@ -120,7 +117,7 @@ export async function openFilesystemBlobStore(
   const signer = urlSigner(signingKey, baseUrl, clock);
   const direct = rings(unfinishedPath);
   const digests = new Map<string, string>();
-  const unread = new Set<string>();
+  const unread = unreadBlobs(direct);
   await replayJournals(journals, objects, unfinished);
   await removeOld(unfinished, clock);
   await uploads.sweep();
@@ -131,11 +128,6 @@ export async function openFilesystemBlobStore(
     if (sha256 === undefined) return;
     if (digests.size >= DIGESTS_REMEMBERED) digests.clear();
     digests.set(etag, sha256);
-  };
-
-  const rememberUnread = (etag: string) => {
-    if (unread.size >= DIGESTS_REMEMBERED) unread.clear();
-    unread.add(etag);
   };
 
   /** Gives a finished file its name. */
@@ -197,7 +189,7 @@ export async function openFilesystemBlobStore(
       }
       await place(path, key, ifAbsent);
       remember(stat);
-      if (ring) rememberUnread(stat.etag);
+      if (ring) unread.add(stat.etag);
       return stat;
     } catch (error) {
       throw writeError(error, key);
@@ -207,32 +199,12 @@ export async function openFilesystemBlobStore(
     }
   };
 
-  const openUnread = async (key: string, etag: string): Promise<UnreadBlob | undefined> => {
-    if (!unread.delete(etag)) return undefined;
-    const ring = await direct.take();
-    if (!ring) return undefined;
-    // Whatever fails here is told by the read through the page cache that follows.
-    const file = await open(pathOf(key), constants.O_RDONLY | constants.O_DIRECT).catch(() => undefined);
-    const found = await file?.stat({ bigint: true }).catch(() => undefined);
-    // The key may have got another file meanwhile.
-    if (file && found && toStat(found).etag === etag) {
-      const close = async (lost?: 'lost') => {
-        direct.give(ring, lost);
-        await file.close();
-      };
-      return { file, memory: ring, close };
-    }
-    direct.give(ring);
-    await file?.close();
-    return undefined;
-  };
-
   const openBlob = async (key: string): Promise<OpenBlob> => {
     try {
       const file = await open(pathOf(key), 'r');
       const found = await file.stat({ bigint: true });
       const stat = toStat(found);
-      if (found.isFile()) return { file, ...stat, unread: () => openUnread(key, stat.etag) };
+      if (found.isFile()) return { file, ...stat, unread: () => unread.open(pathOf(key), stat.etag) };
       await file.close();
     } catch (error) {
       if (!isMissing(error)) throw error;
@@ -391,75 +363,9 @@ export async function openFilesystemBlobStore(
   };
 }
 
-/** Streams of at least so many bytes, or of an unknown number, are hashed in a thread of their own, … */
-const HASHED_ASIDE = 1024 * 1024;
-/** … and of so many written past the page cache: smaller ones are read soon. */
-const WRITTEN_DIRECTLY = 16 * 1024 * 1024;
-
-/** Writes a whole new file and returns its SHA-256. A large stream is hashed while what follows still arrives. */
-async function writeHashed(
-  file: FileHandle,
-  path: string,
-  bytes: Uint8Array | AsyncIterable<Uint8Array>,
-  {
-    key,
-    size,
-    hashes,
-    ring,
-  }: { key: string; size: number | undefined; hashes: FileDigests; ring: Ring | undefined },
-): Promise<string> {
-  if (bytes instanceof Uint8Array) {
-    await writeFully(file, [bytes], 0);
-    return createHash('sha256').update(bytes).digest('hex');
-  }
-  if (size !== undefined && size < HASHED_ASIDE) {
-    const hash = createHash('sha256');
-    await writeStream(file, key, hashed(bytes, hash), { position: 0, size });
-    return hash.digest('hex');
-  }
-  const digest = hashes.begin(ring);
-  try {
-    if (ring) {
-      await writeDirect(file, key, bytes, { ring, size, onBytes: digest.add });
-      return await digest.value();
-    }
-    let hashing: Promise<void> = Promise.resolve();
-    await writeStream(file, key, bytes, {
-      position: 0,
-      size,
-      onWritten: (start, length) => {
-        const adding = digest.add({ path, start, length });
-        hashing = hashing.then(() => adding);
-        // Told below; or nobody asks any more, since the bytes have stopped coming and the file is gone.
-        for (const told of [adding, hashing]) told.catch(() => undefined);
-      },
-    });
-    // The disk takes the rest while the last bytes are hashed.
-    const [, sha256] = await Promise.all([file.datasync(), hashing.then(() => digest.value())]);
-    return sha256;
-  } finally {
-    digest.end();
-  }
-}
-
-async function* hashed(source: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
-  for await (const chunk of source) {
-    hash.update(chunk);
-    yield chunk;
-  }
-}
-
 function requireDigest(key: string, expected: string | undefined, found: string): void {
   if (expected === undefined || found === expected) return;
   throw new BlobError('DIGEST_MISMATCH', key, `expected ${expected}, found ${found}`);
-}
-
-/** A file is never written again, so which file it is tells which bytes they are. */
-function toStat({ size, ino, mtimeNs }: Pick<BigIntStats, 'size' | 'ino' | 'mtimeNs'>): {
-  size: number;
-  etag: string;
-} {
-  return { size: Number(size), etag: `${ino.toString(36)}-${size.toString(36)}-${mtimeNs.toString(36)}` };
 }
 
 /** @throws BlobError `RANGE_NOT_SATISFIABLE` for a range that begins behind the last byte (RFC 9110, 14.1.1) */

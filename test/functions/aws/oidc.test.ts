@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundle } from '../../../infra/bundle.ts';
 import { startIssuer, type TestIssuer } from '../../support/issuer.ts';
+import { ENV } from './environment.ts';
 
 let outdir: string;
 let issuer: TestIssuer;
@@ -22,22 +23,7 @@ afterAll(async () => {
 
 /** Nothing of AWS can be reached from here: a call to it would fail the request. */
 const environment = () => ({
-  ...Object.fromEntries(
-    ['TABLE', 'MODEL_BUCKET', 'INCOMING_BUCKET', 'ADMIN_TOKEN_SECRET'].map((name) => [`CAIRN_${name}`, name]),
-  ),
-  ...Object.fromEntries(
-    ['KMS_SIGNING_KEY', 'KMS_DATA_KEY', 'ALARM_TOPIC', 'EVENT_TOPIC'].map((name) => [
-      `CAIRN_${name}`,
-      `arn:aws:of:${name}`,
-    ]),
-  ),
-  ...Object.fromEntries(
-    ['VERIFY_QUEUE_URL', 'RECONCILE_QUEUE_URL', 'WEBHOOK_QUEUE_URL', 'PUBLIC_URL'].map((name) => [
-      `CAIRN_${name}`,
-      'https://cairn.example',
-    ]),
-  ),
-  AWS_REGION: 'us-east-1',
+  ...ENV,
   AWS_ENDPOINT_URL: 'http://127.0.0.1:9',
   CAIRN_OIDC_ISSUER: issuer.url,
   CAIRN_OIDC_AUDIENCE: 'cairn',

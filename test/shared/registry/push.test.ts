@@ -12,7 +12,8 @@ import { selectObjects } from '../../../shared/registry/git/objects-to-send.ts';
 import { writePack } from '../../../shared/registry/git/pack.ts';
 import { packsPartition, repositoryKey } from '../../../shared/registry/keys.ts';
 import { createModel, findModel, type StoredModel } from '../../../shared/registry/model.ts';
-import { type PushReport, receivePush } from '../../../shared/registry/receive-push.ts';
+import type { PushReport } from '../../../shared/registry/push.ts';
+import { receivePush } from '../../../shared/registry/receive-push.ts';
 import { reclaim } from '../../../shared/registry/reclaim.ts';
 import { listRefs } from '../../../shared/registry/refs.ts';
 import { lastPack, readRepository } from '../../../shared/registry/repository.ts';
@@ -101,7 +102,7 @@ describe('consolidation', () => {
     expect(before.database.has(dropped.oid)).toBe(true);
     const wants = before.refs.map(({ oid }) => oid);
     const all = await selectObjects(before.database, { wants, haves: [] });
-    expect(await consolidate(ports, model, 1)).toBe(true);
+    expect(await consolidate(ports, model, () => 1)).toBe(true);
     const after = await repository();
     expect(after.refs).toEqual(before.refs);
     expect(after.database.has(dropped.oid)).toBe(false);
@@ -111,10 +112,10 @@ describe('consolidation', () => {
     for (const oid of all.objects) expect((await before.database.entry(oid)).length).toBeGreaterThan(0);
     await api('21');
     ports.clock.advance(2 * 3600 * 1000);
-    expect(await consolidate(ports, model, 1)).toBe(true);
+    expect(await consolidate(ports, model, () => 1)).toBe(true);
     expect((await repository()).refs.filter(({ name }) => name.startsWith('refs/tags/'))).toHaveLength(21);
     ports.clock.advance(2 * 3600 * 1000);
-    await consolidate(ports, model, 1);
+    await consolidate(ports, model, () => 1);
     expect(await Array.fromAsync(itemsOf(ports.table, packsPartition(model.id)))).toEqual([]);
     expect((await api('22')).number).toBe(22);
   });
@@ -133,7 +134,7 @@ describe('consolidation', () => {
         const page = await ports.table.query(query);
         if (!done && query.pk === packsPartition(model.id)) {
           done = true;
-          await consolidate(ports, model, 1);
+          await consolidate(ports, model, () => 1);
         }
         return page;
       },
@@ -169,7 +170,7 @@ describe('LFS objects', () => {
     for (const object of [onBranch, inHistory, ofVersion, ofLast]) expect(await there(object)).toBe(true);
     await deleteVersion(ports, ada, { ...ref, number: 1 });
     await push('refs/heads/work', branch.oid, ZERO_OID);
-    await consolidate(ports, model, 1);
+    await consolidate(ports, model, () => 1);
     await reclaim(ports, model);
     expect(await Promise.all([onBranch, inHistory, ofVersion, ofLast].map(there))).toEqual([
       false,
