@@ -163,6 +163,15 @@ export interface LogLine {
 /** The event as it was hashed: `at` in milliseconds; a server may say it in RFC 3339 as well. */
 export type AuditEntry = Omit<AuditEvent, 'at'> & { readonly at: number | string };
 
+/** What `GET …/events` tells. */
+export interface WorkspaceEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly resource: string;
+  readonly at: string;
+  readonly data: { readonly subject: string; readonly reason?: string };
+}
+
 export interface AuditVerification {
   readonly ok: boolean;
   readonly chains: number;

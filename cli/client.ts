@@ -46,7 +46,7 @@ export interface Client {
   put<T>(path: string, body: unknown): Promise<T>;
   delete(path: string, query?: Query): Promise<void>;
   /** A GET whose body is read as it comes; sent once. */
-  stream(path: string): Promise<IncomingMessage>;
+  stream(path: string, headers?: Readonly<Record<string, string>>): Promise<IncomingMessage>;
   /** Follows the cursors until `limit` items are there. */
   list<T>(path: string, query: Query, limit: number): Promise<List<T>>;
 }
@@ -121,14 +121,17 @@ export function makeClient(options: {
     post: (path, body) => bodyOf({ method: 'POST', path, body }),
     put: (path, body) => bodyOf({ method: 'PUT', path, body }),
     delete: (path, query) => bodyOf({ method: 'DELETE', path, query }),
-    async stream(path) {
+    async stream(path, more) {
       const target = addressOf(url, { method: 'GET', path });
-      const answer = await send({ method: 'GET', url: target, headers: credentials, signal }).catch(
-        (error) => {
-          signal.throwIfAborted();
-          throw unreachable(url, error);
-        },
-      );
+      const answer = await send({
+        method: 'GET',
+        url: target,
+        headers: { ...credentials, ...more },
+        signal,
+      }).catch((error) => {
+        signal.throwIfAborted();
+        throw unreachable(url, error);
+      });
       if (answer.statusCode === 200) return answer;
       throw failureOf(url, answer, await readText(answer));
     },

@@ -9,6 +9,7 @@ import { deletion } from './commands/delete.ts';
 import { deploy } from './commands/deploy.ts';
 import { diff } from './commands/diff.ts';
 import { doctor } from './commands/doctor.ts';
+import { events } from './commands/events.ts';
 import { exportation } from './commands/export.ts';
 import { importation } from './commands/import.ts';
 import { login, logout } from './commands/login.ts';
@@ -50,6 +51,7 @@ const VERBS = [
   predict,
   rollback,
   logs,
+  events,
   audit,
   deletion,
   token,

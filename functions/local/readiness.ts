@@ -1,4 +1,5 @@
 import { statfs } from 'node:fs/promises';
+import { CairnError } from '../../shared/errors.ts';
 import type { Table } from '../../shared/ports/table.ts';
 import { workspaceKey } from '../../shared/registry/keys.ts';
 import { DEFAULT_WORKSPACE } from '../../shared/registry/workspace.ts';
@@ -6,13 +7,17 @@ import { DEFAULT_WORKSPACE } from '../../shared/registry/workspace.ts';
 /** Below this many free bytes a version may no longer fit, and SQLite may not be able to commit. */
 const FREE_MIN = 100 * 1024 * 1024;
 
+const mebibytes = (bytes: number) => Math.floor(bytes / 1024 / 1024);
+
 /** Whether Cairn can do its work: its table answers and its disk has room. */
 export function readiness(table: Table, dataDir: string) {
   return async (): Promise<void> => {
     if (!(await table.get(workspaceKey(DEFAULT_WORKSPACE)))) throw new Error('The table does not answer.');
     const { bavail, bsize } = await statfs(dataDir);
     const free = bavail * bsize;
-    if (free < FREE_MIN)
-      throw new Error(`Only ${Math.round(free / 1024 / 1024)} MiB are free in ${dataDir}.`);
+    if (free < FREE_MIN) {
+      const detail = `Only ${mebibytes(free)} MiB are free where the data is; ${mebibytes(FREE_MIN)} are needed.`;
+      throw new CairnError('STORAGE_FULL', detail);
+    }
   };
 }

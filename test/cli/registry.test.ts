@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -291,6 +292,26 @@ test('deleting asks, and a deleted version’s number is not used again', async 
   });
   await cli.json(['delete', 'model', 'doomed', '--yes']);
   expect((await cli.run(['show', 'doomed'])).status).toBe(3);
+});
+
+test('events are told as they happen, and from one that is known on', async () => {
+  await cli.json(['push', await folderWith({ 'm.txt': '' }), 'eventful']);
+  const [pushed] = (await cli.json(['audit', 'eventful', '--limit', '1'])).items;
+  const child = cli.start(['events', '--limit', '1']);
+  const told = once(child, 'exit');
+  let text = '';
+  child.stdout?.setEncoding('utf8').on('data', (more) => {
+    text += more;
+  });
+  // Nobody says when it listens: what happens is repeated until it has heard of it.
+  for (let version = 0; child.exitCode === null; version++) {
+    await cli.json(['alias', 'eventful', `a${version}`, '1']);
+  }
+  expect(await told).toEqual([0, null]);
+  expect(text).toMatch(/alias\.moved {2}eventful@a\d+\n$/);
+  const { items } = await cli.json(['events', '--after', pushed.id, '--limit', '1']);
+  expect(items).toMatchObject([{ type: 'alias.moved', data: { subject: 'eventful@a0' } }]);
+  expect(await cli.run(['events', '--json'])).toMatchObject({ status: 2, stdout: '' });
 });
 
 test('the audit trail tells who did what, and verifies', async () => {

@@ -104,7 +104,11 @@ export function eventStream({
           unsubscribe();
         };
         send(': connected\n\n');
-        if (since === undefined) return;
+        if (since === undefined) {
+          // Where it goes on, should it end before anything has happened.
+          send(`id: ${idAt(ports.clock.now())}\n\n`);
+          return;
+        }
         const until = idAt(ports.clock.now() + HEARTBEAT_MS);
         const query = { workspace, after: since, until, limit: PAST };
         const past = await eventsAfter(ports.table, query).catch((error) => {

@@ -25,7 +25,8 @@ export function registerSystem(register: Register, deps: ApiDeps, document: () =
       return ok({ status: 'ok' });
     } catch (error) {
       deps.logger.error({ err: error, requestId }, 'not ready');
-      return { status: 503, json: { status: 'unavailable' } };
+      const why = error instanceof CairnError ? { code: error.code, detail: error.detail } : {};
+      return { status: 503, json: { status: 'unavailable', ...why } };
     }
   });
 

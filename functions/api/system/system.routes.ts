@@ -23,7 +23,14 @@ export const readyz = {
   open: true,
   answers: {
     200: { description: 'It can.', schema: State },
-    503: { description: 'It cannot.', schema: z.strictObject({ status: z.literal('unavailable') }) },
+    503: {
+      description: 'It cannot, and why where that is known.',
+      schema: z.strictObject({
+        status: z.literal('unavailable'),
+        code: z.string().optional(),
+        detail: z.string().optional(),
+      }),
+    },
   },
 } satisfies Contract;
 

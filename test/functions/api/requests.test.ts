@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { problemResponse } from '../../../functions/api/problem.ts';
+import { CairnError } from '../../../shared/errors.ts';
 import { BlobError } from '../../../shared/ports/blob-store.ts';
 import { ConditionFailed } from '../../../shared/ports/table.ts';
 import { type Api, everything, openApi, textFile, V1 } from './api-fixture.ts';
@@ -193,6 +194,7 @@ describe('audit', () => {
     expect(response.headers.get('content-type')).toBe('text/event-stream');
     const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
     expect((await reader?.read())?.value).toBe(': connected\n\n');
+    expect((await reader?.read())?.value).toMatch(/^id: [0-9a-f-]{36}\n\n$/);
     const event = { id: 'e1', workspace: 'other', type: 'alias.moved', resource: 'model/1', at: 0, data: {} };
     api.emit(event);
     api.emit({ ...event, id: 'e2', workspace: 'default', data: { subject: 'a\nb' } });
@@ -246,6 +248,7 @@ describe('audit', () => {
       });
       const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
       expect((await reader?.read())?.value).toBe(': connected\n\n');
+      expect((await reader?.read())?.value).toMatch(/^id: [0-9a-f-]{36}\n\n$/);
       vi.advanceTimersByTime(15_000);
       expect((await reader?.read())?.value).toBe(':\n\n');
       await api.call('DELETE', `/api/v1/tokens/${token.split('_')[1]}`);
@@ -296,6 +299,21 @@ describe('the service itself', () => {
       'NOT_SUPPORTED',
     );
     await bare.close();
+  });
+
+  test('tells why it is not ready, where a person can do something about it', async () => {
+    const full = await openApi((deps) => ({
+      ...deps,
+      ready: async () => {
+        throw new CairnError('STORAGE_FULL', 'Only 3 MiB are free.');
+      },
+    }));
+    const { status, json } = await full.call('GET', '/readyz');
+    expect([status, json]).toEqual([
+      503,
+      { status: 'unavailable', code: 'STORAGE_FULL', detail: 'Only 3 MiB are free.' },
+    ]);
+    await full.close();
   });
 });
 
