@@ -1,15 +1,15 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { linearHistory } from '../tools/git-history.ts';
 import { startHttpBackend } from '../tools/git-http-backend.ts';
+import { type Listening, listenOnLoopback } from '../tools/listen-on-loopback.ts';
 import { type Bench, type BenchServer, startServer, TOKEN } from './context.ts';
 import { pushOneByOne } from './many-pushes.ts';
 import { fillRepository } from './many-versions.ts';
@@ -19,6 +19,8 @@ import { startNginx } from './nginx.ts';
 const ROUNDS = 5;
 const COMMITS = 10_000;
 const TAGS = 5000;
+/** Housekeeping consolidates what has grown after ten seconds. */
+const QUIET_MS = 15_000;
 const LFS_BYTES = 1024 * 1024 * 1024;
 const LFS_OBJECTS = 1000;
 const LFS_OBJECT_BYTES = 10_000;
@@ -115,7 +117,7 @@ const clone = async (work: Work) =>
 const cloneOfSteps = async (work: Work) =>
   compared(`clone ${COMMITS} versions made one by one`, await pairs(work, cloneInto(work), 'steps'), 2);
 
-/** A branch that was pushed commit by commit, beside the same one pushed at once; both as they stand after the last push. */
+/** A branch that was pushed commit by commit, beside the same one pushed at once; both when nothing has come for a while. */
 async function cloneOfPushes(work: Work): Promise<Measurement> {
   const { git, server, url } = work;
   for (const name of ['pushes', 'push']) await server.api('POST', '/workspaces/default/models', { name });
@@ -123,6 +125,7 @@ async function cloneOfPushes(work: Work): Promise<Measurement> {
   await git('.', 'clone', '-q', '--bare', '-b', 'work', url('pushes'), 'pushes.git');
   await git('pushes.git', 'fsck', '--strict');
   await git('pushes.git', 'push', '-q', url('push'), 'work');
+  await pause(QUIET_MS);
   const into = cloneInto(work);
   const rounds = await repeat(2 * ROUNDS, async (round) => ({
     once: await seconds(() => into(round, url('push'))),
@@ -289,7 +292,7 @@ async function writeRandom(path: string, size: number): Promise<void> {
 }
 
 /** The least that git-lfs needs of a server: where nginx keeps each object. */
-async function startLfsOver(storage: string): Promise<{ url: string; close(): Promise<void> }> {
+function startLfsOver(storage: string): Promise<Listening> {
   const server = createServer(async (request, response) => {
     const body = Buffer.concat(await Array.fromAsync(request)).toString();
     if (!request.url?.endsWith('/objects/batch')) {
@@ -304,16 +307,8 @@ async function startLfsOver(storage: string): Promise<{ url: string; close(): Pr
     }));
     response.setHeader('content-type', 'application/vnd.git-lfs+json');
     response.end(JSON.stringify({ transfer: 'basic', objects: answer }));
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async close() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
+  });
+  return listenOnLoopback(server);
 }
 
 /** Runs git as if nobody had configured it; a last argument `<file` is its input. */

@@ -1,20 +1,28 @@
 import type { Logger } from 'pino';
 import type { InProcessBus } from '../../shared/adapters/local/in-process-bus.ts';
 import type { Ports } from '../../shared/ports/ports.ts';
-import { consolidate } from '../../shared/registry/consolidate.ts';
+import { consolidate, PACKS_MIN, whileGrowing } from '../../shared/registry/consolidate.ts';
 import { modelChain } from '../../shared/registry/keys.ts';
 import { cleanUp, signCheckpoints } from '../reconcile/housekeeping.ts';
 
 const CHECKPOINT_MS = 5 * 60_000;
 const CLEAN_UP_MS = 60 * 60_000;
 
-/** Commits of one model after which its repository is looked at without waiting for the hour. */
+/** Commits of one model after which its repository is looked at without waiting for the hour, … */
 const COMMITS = 256;
+/** … and milliseconds without another one. */
+const QUIET_MS = 10_000;
 const MODELS_COUNTED = 10_000;
 
+/** A model's commits since its repository was consolidated. */
+interface Growth {
+  commits: number;
+  quiet?: NodeJS.Timeout;
+}
+
 /**
- * Signs audit checkpoints every five minutes and cleans up every hour; on AWS a schedule does. A repository that grows
- * quickly is consolidated meanwhile.
+ * Signs audit checkpoints every five minutes and cleans up every hour; on AWS a schedule does. A repository that has grown is
+ * consolidated meanwhile, and when nothing comes any more.
  */
 export function startHousekeeping(
   ports: Ports,
@@ -29,14 +37,25 @@ export function startHousekeeping(
       .catch((error) => logger.error({ err: error }, 'housekeeping failed'));
   };
   const every = (ms: number, task: () => Promise<void>) => setInterval(() => run(task), ms).unref();
-  const commits = new Map<string, number>();
+  const growing = new Map<string, Growth>();
+  const forget = () => {
+    for (const { quiet } of growing.values()) clearTimeout(quiet);
+    growing.clear();
+  };
   const unsubscribe = subscribe(({ type, resource, workspace }) => {
     if (type !== 'version.created' && type !== 'refs.pushed') return;
-    const count = (commits.get(resource) ?? 0) + 1;
-    if (commits.size >= MODELS_COUNTED) commits.clear();
-    commits.set(resource, count % COMMITS);
+    if (growing.size >= MODELS_COUNTED && !growing.has(resource)) forget();
+    const growth = growing.get(resource) ?? { commits: 0 };
+    growing.set(resource, growth);
     const id = resource.slice(modelChain('').length);
-    if (count === COMMITS) run(() => consolidate(ports, { id, workspace }));
+    const look = (min?: (taken: number) => number) =>
+      run(async () => {
+        if (await consolidate(ports, { id, workspace }, min)) growth.commits = 0;
+      });
+    growth.commits++;
+    if (growth.commits % COMMITS === 0) look(whileGrowing);
+    if (growth.commits < PACKS_MIN) return;
+    growth.quiet = growth.quiet?.refresh() ?? setTimeout(() => look(), QUIET_MS).unref();
   });
   const timers = [
     every(CHECKPOINT_MS, () => signCheckpoints(ports)),
@@ -48,6 +67,7 @@ export function startHousekeeping(
   return {
     async close() {
       unsubscribe();
+      forget();
       for (const timer of timers) clearInterval(timer);
       await running;
       await signCheckpoints(ports);

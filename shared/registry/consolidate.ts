@@ -20,9 +20,13 @@ interface Owner {
   readonly workspace: string;
 }
 
-/** A repository with fewer new packs is left as it is; one with more never. */
-const PACKS_MIN = 64;
+/** A repository with fewer new packs is left as it is. */
+export const PACKS_MIN = 64;
 const PACKS_MAX = 1000;
+
+/** New packs from which on it is done while a repository grows: each time writes all anew, so the larger it is, the rarer. */
+export const whileGrowing = (taken: number): number => Math.max(PACKS_MIN, Math.min(PACKS_MAX, taken / 10));
+
 /** Packs that were taken in stay so long, for whoever reads them still. */
 const READERS_MS = 3600 * 1000;
 const TIPS_MAX = 100;
@@ -30,18 +34,20 @@ const TIPS_MAX = 100;
 /**
  * Puts what all refs lead to into one pack file, so that a repository of many small pushes is read as quickly as one
  * that was pushed at once; what no ref leads to goes. Meanwhile others read and write.
- * @param min new packs from which on it is done; without it, the more the larger the repository
+ * @param min new packs from which on it is done, where so many were taken in before
  * @returns whether it was done
  */
-export async function consolidate(ports: Ports, model: Owner, min?: number): Promise<boolean> {
+export async function consolidate(
+  ports: Ports,
+  model: Owner,
+  min: (taken: number) => number = () => PACKS_MIN,
+): Promise<boolean> {
   await removeOld(ports, model);
   const { refs, root } = await listRefs(ports, model);
   const upTo = lastPack(root.body);
   const { consolidated } = root.body;
-  const fresh = upTo - (consolidated?.upTo ?? 0);
-  // Each time writes all anew: the larger it is, the rarer.
-  const grown = Math.max(PACKS_MIN, Math.min(PACKS_MAX, (consolidated?.upTo ?? 0) / 10));
-  if (fresh < (min ?? grown)) return false;
+  const taken = consolidated?.upTo ?? 0;
+  if (upTo - taken < min(taken)) return false;
   const database = await openObjects(ports, model, root.body);
   const wants = [...new Set(refs.map(({ oid }) => oid))];
   const selected = await selectObjects(database, { wants, haves: [] });
