@@ -1,11 +1,18 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { cairnApp } from '../../infra/cairn-app.ts';
 import { ANY_CODE, SERVING } from './synthesised.ts';
 
-const app = (context: Record<string, unknown>) => cairnApp(new App({ context }), ANY_CODE);
+function app(context: Record<string, unknown>) {
+  const outdir = mkdtempSync(join(tmpdir(), 'cairn-findings-'));
+  onTestFinished(() => rmSync(outdir, { recursive: true }));
+  return cairnApp(new App({ outdir, context }), ANY_CODE);
+}
 
 const VPC = {
   id: 'vpc-0a1b',

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openS3BlobStore } from '../../shared/adapters/aws/s3-blob-store.ts';
@@ -14,10 +15,15 @@ import { generated, generatedDigest } from './generated-bytes.ts';
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 const RESUMED_BYTES = 5 * GIB;
+/** The server makes the object beside its parts. */
+const DISK_BYTES = 2 * RESUMED_BYTES + GIB;
 
 let server: Versitygw;
 let store: BlobStore;
 beforeAll(async () => {
+  const { bavail, bsize } = await statfs(tmpdir());
+  const free = `${Math.floor((bavail * bsize) / GIB)} GiB free in ${tmpdir()}, ${DISK_BYTES / GIB} are needed`;
+  expect(bavail * bsize, free).toBeGreaterThan(DISK_BYTES);
   server = await startVersitygw();
   store = openS3BlobStore(server);
 });
