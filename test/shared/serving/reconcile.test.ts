@@ -28,6 +28,9 @@ const spec = (version: number, more: object = {}) => ({
 const canary = { strategy: { type: 'canary', canaryPercent: 20, canarySeconds: 60, bakeSeconds: 30 } };
 
 const actions = () => it.events.map(({ type }) => type);
+/** The status is there before the event of the same change has been told. */
+const told = (type: string, count: number) =>
+  vi.waitFor(() => expect(actions().filter((action) => action === type)).toHaveLength(count), WAIT);
 const uses = async () =>
   (await it.table.query({ pk: 'model/m1', prefix: 'use/', limit: 100 })).items.map(({ sk }) => sk.slice(4));
 
@@ -37,6 +40,7 @@ async function served(more: object = {}) {
   await it.until({ phase: 'baking' });
   it.pass(31);
   await it.until({ phase: 'idle', current: { revision: 1 } });
+  await told('endpoint.rolled-out', 1);
 }
 
 /** Then version 2, baked as well. */
@@ -46,11 +50,7 @@ async function servedTwice(more: object = {}) {
   await it.until({ phase: 'baking' });
   it.pass(31);
   await it.until({ phase: 'idle', current: { revision: 2 } });
-  // The status is there before the event of the same change has been told.
-  await vi.waitFor(
-    () => expect(actions().filter((type) => type === 'endpoint.rolled-out')).toHaveLength(2),
-    WAIT,
-  );
+  await told('endpoint.rolled-out', 2);
 }
 
 describe('the controller', () => {
@@ -262,6 +262,7 @@ describe('a rollback', () => {
       to: { revision: 1, version: 1 },
     });
     await it.until({ current: { version: 1 }, lastRollback: { by: 'ada', reason: 'it confuses 3 and 8' } });
+    await told('endpoint.rolled-back', 1);
     expect(actions().slice(-3)).toEqual([
       'endpoint.rollback-requested',
       'endpoint.rollback-started',
