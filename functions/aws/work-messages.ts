@@ -17,10 +17,10 @@ const Wake = z.strictObject({
 });
 export type Wake = z.infer<typeof Wake>;
 
-/** What the timers send (infra/constructs/timers.ts); a clean-up that ran out of time goes on after a model. */
+/** What the timers send (infra/constructs/timers.ts); a clean-up that ran out of time goes on after a model, or in a workspace. */
 const Task = z.strictObject({
   task: z.enum(['reconcile', 'checkpoint', 'clean-up']),
-  after: z.strictObject({ workspace: z.string(), model: z.string() }).optional(),
+  after: z.strictObject({ workspace: z.string(), model: z.string().optional() }).optional(),
 });
 export type Task = z.infer<typeof Task>;
 

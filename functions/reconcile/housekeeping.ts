@@ -13,20 +13,21 @@ import type { VerifyLater } from '../../shared/registry/verify-work.ts';
 import { collectGarbage, GRACE_MS } from '../../shared/storage/garbage.ts';
 import { arrivalsPrefix } from '../../shared/storage/prefix.ts';
 import { expireArtifactUploads } from '../../shared/tracking/artifact-upload.ts';
+import { reclaimArtifacts } from '../../shared/tracking/reclaim-artifacts.ts';
 
 /** Signs where the audit chains of every workspace end now. */
 export async function signCheckpoints(ports: Ports): Promise<void> {
   for await (const workspace of itemsOf(ports.table, WORKSPACES)) await writeCheckpoint(ports, workspace.sk);
 }
 
-/** A model that was cleaned up. */
+/** The model that was cleaned up last; without one, the workspace whose artifacts are being looked at. */
 export interface CleanUpCursor {
   readonly workspace: string;
-  readonly model: string;
+  readonly model?: string | undefined;
 }
 
 /**
- * Gives up expired uploads and removes bytes that nothing refers to, model by model and of one at least, until `deadline`
+ * Gives up expired uploads and removes bytes that nothing refers to, those of runs and model by model, of one at least, until `deadline`
  * (milliseconds since the epoch): then `next` says where to go on.
  */
 export async function cleanUp(
@@ -54,6 +55,11 @@ export async function cleanUp(
     const before = ports.clock.now() - GRACE_MS;
     bytes += (await collectGarbage(ports.blobs, arrivalsPrefix(workspace), () => false, before)).bytes;
     const from = workspace === after?.workspace ? after.model : undefined;
+    if (from === undefined) {
+      const artifacts = await reclaimArtifacts(ports, workspace, deadline);
+      bytes += artifacts.bytes;
+      if (artifacts.more) return { bytes, next: { workspace } };
+    }
     for await (const { sk: name } of itemsOf(ports.table, modelsPartition(workspace), undefined, from)) {
       if (last && ports.clock.now() >= deadline) return { bytes, next: last };
       bytes += await cleanUpModel(ports, { workspace, name }, verifyLater);

@@ -6,7 +6,7 @@ import { CairnError } from '../errors.ts';
 import { BlobError, type BlobStat, type PartStat } from '../ports/blob-store.ts';
 import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
-import { ConditionFailed, type Item } from '../ports/table.ts';
+import { ConditionFailed, type Item, type Table } from '../ports/table.ts';
 import { PARTS_MAX } from '../storage/part-plan.ts';
 import {
   type Artifact,
@@ -165,6 +165,16 @@ export async function abortArtifactUpload(ports: Ports, caller: Caller, id: stri
   if (!item) return;
   authorize(caller, 'contributor', (item.body as ArtifactUpload).owner);
   await discard(ports, item as Item<ArtifactUpload>);
+}
+
+/** Where the bytes of uploads go that may still be completed. */
+export async function openUploadKeys(table: Table): Promise<ReadonlySet<string>> {
+  const uploads = await Array.fromAsync(itemsOf(table, ARTIFACT_UPLOADS));
+  return new Set(
+    uploads
+      .map(({ body }) => body as ArtifactUpload)
+      .flatMap(({ state, key }) => (state === 'OPEN' ? [key] : [])),
+  );
 }
 
 /** Removes the parts of uploads that nobody completed in time; the controller's housekeeping. */

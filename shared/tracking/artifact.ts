@@ -10,7 +10,7 @@ import { itemsOf } from '../ports/items-of.ts';
 import type { ListPage, PageRequest } from '../ports/page.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Op, Table } from '../ports/table.ts';
-import { artifactsPartition } from './keys.ts';
+import { artifactsPartition, givenUpKey } from './keys.ts';
 import { findLoggedModel } from './logged-model.ts';
 import { findRun } from './run.ts';
 
@@ -86,6 +86,7 @@ export const newArtifactKey = (owner: ArtifactOwner) => `${artifactsPrefix(owner
 /**
  * Gives bytes that are in the store their path, in one transaction with what `also` returns; those that it had before go.
  * Changes nothing if that is undefined: the bytes have had their path before.
+ * @throws CairnError `UPLOAD_NOT_FOUND` when a collection has announced that the bytes go (docs/decisions/0014)
  */
 export async function recordArtifact(
   ports: Ports,
@@ -101,9 +102,13 @@ export async function recordArtifact(
     const others = await also();
     if (!others) return undefined;
     await refuseClash(ports.table, pk, path);
-    const item = await ports.table.get({ pk, sk: path });
+    const givenUp = givenUpKey(owner.id, key.slice(artifactsPrefix(owner).length));
+    const [item, gone] = await ports.table.getMany([{ pk, sk: path }, givenUp]);
+    if (gone)
+      throw new CairnError('UPLOAD_NOT_FOUND', `The bytes of "${path}" came over a day ago and are gone.`);
     await ports.table.transact([
       { put: { pk, sk: path, body: artifact }, if: item ? { rev: item.rev } : 'absent' },
+      { check: givenUp, if: 'absent' },
       ...others,
     ]);
     return item?.body as Artifact | undefined;

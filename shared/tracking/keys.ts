@@ -66,3 +66,12 @@ export const artifactsPartition = (owner: string) => `artifacts/${owner}`;
 /** Artifacts on their way in parts. */
 export const ARTIFACT_UPLOADS = 'artifact-uploads';
 export const artifactUploadKey = (id: string): Key => ({ pk: ARTIFACT_UPLOADS, sk: id });
+
+/** Bytes that nothing recorded and that are about to go, by what their key has behind the owner's prefix. */
+export const givenUpKey = (owner: string, name: string): Key => ({
+  pk: `artifacts-given-up/${owner}`,
+  sk: name,
+});
+
+/** Where the walk through a workspace's artifacts is that looks for such bytes. */
+export const artifactWalkKey = (workspace: string): Key => ({ pk: 'artifact-walks', sk: workspace });
