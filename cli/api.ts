@@ -209,3 +209,21 @@ type Timed<T> = T extends readonly (infer Item)[]
           : Timed<T[Key]>;
       }
     : T;
+
+/** A run, experiment or logged model that was deleted and is still there. */
+export interface Deleted {
+  readonly kind: 'run' | 'experiment' | 'logged-model';
+  readonly id: string;
+  readonly name: string;
+  readonly experiment: string;
+  readonly deletedAt: string;
+}
+
+export interface Purged extends Deleted {
+  readonly dryRun: boolean;
+  readonly runs: number;
+  readonly loggedModels: number;
+  readonly files: number;
+  readonly bytes: number;
+  readonly complete: boolean;
+}

@@ -17,6 +17,7 @@ import { logs } from './commands/logs.ts';
 import { models, versions } from './commands/models.ts';
 import { predict } from './commands/predict.ts';
 import { pull } from './commands/pull.ts';
+import { purge } from './commands/purge.ts';
 import { push } from './commands/push.ts';
 import { revert } from './commands/revert.ts';
 import { rollback } from './commands/rollback.ts';
@@ -54,6 +55,7 @@ const VERBS = [
   events,
   audit,
   deletion,
+  purge,
   token,
   workspace,
   credential,

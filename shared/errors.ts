@@ -27,7 +27,7 @@ export const ERRORS = {
   WORKSPACE_EXISTS: { status: 409, fix: 'Use another name.' },
   MODEL_EXISTS: { status: 409, fix: 'Use another name, or push a version to the model that is there.' },
   EXPERIMENT_EXISTS: { status: 409, fix: 'Use another name, or the experiment that is there.' },
-  RUN_DELETED: { status: 409, fix: 'Restore it first.' },
+  NOT_DELETED: { status: 409, fix: 'Delete it first, or wait until it is old enough.' },
   ENDPOINT_EXISTS: { status: 409, fix: 'Change it with PUT, or use another name.' },
   ALIAS_CONFLICT: { status: 409, fix: 'Someone moved it meanwhile: read it again and decide anew.' },
   CONFLICT: { status: 409, fix: 'Someone changed it meanwhile: read it again and decide anew.' },

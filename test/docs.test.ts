@@ -58,6 +58,13 @@ test('the upload guide’s commands run as written', async () => {
   expect(await readFile(join(dir, 'part.bin'))).toHaveLength(100);
 });
 
+test('the MLflow guide’s commands for deleting run as written', async () => {
+  const purging = (await readFile(join(PROJECT, 'docs/mlflow.md'), 'utf8')).split('## Deleting for good')[1];
+  const { status, stdout, stderr } = run(/^```sh\n([\s\S]*?)^```/m.exec(purging ?? '')?.[1] ?? 'false');
+  expect([status, stderr]).toEqual([0, '']);
+  expect(stdout.match(/Nothing was deleted/g)).toHaveLength(2);
+});
+
 test('the API guide’s commands run as written', async () => {
   const page = (await commandsOf('api.md')).replace(/^export CAIRN_URL.*$/m, '');
   const { status, stdout, stderr } = run(page);

@@ -5,6 +5,7 @@ import { registerApprovals } from './approvals/approvals.handlers.ts';
 import { registerAudit } from './audit/audit.handlers.ts';
 import { type ApiEnv, bind } from './bind.ts';
 import type { Contract, Register } from './contract.ts';
+import { registerDeleted } from './deleted/deleted.handlers.ts';
 import type { ApiDeps } from './deps.ts';
 import { registerEndpoints } from './endpoints/endpoints.handlers.ts';
 import { registerFiles } from './files/files.handlers.ts';
@@ -92,6 +93,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   registerAliases(register, deps);
   registerApprovals(register, deps);
   registerEndpoints(register, deps);
+  registerDeleted(register, deps);
   registerAudit(register, deps);
   registerTokens(register, deps);
   registerSearch(register, deps);

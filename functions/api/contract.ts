@@ -15,6 +15,8 @@ export const TAGS = {
   aliases: 'Movable names for versions, moved by compare-and-swap; every move is kept.',
   approvals: 'Decisions on versions by someone other than their author.',
   endpoints: 'The stable addresses that clients call for predictions, their rollouts and rollbacks.',
+  tracking:
+    'Experiments, runs and logged models: MLflow’s clients make them at /api/2.0/mlflow; here is what those cannot do.',
   audit: 'Who did what, when and why, as hash chains that nobody can rewrite; and what happens now.',
   tokens: 'Who may do what.',
   search: 'Finding models.',

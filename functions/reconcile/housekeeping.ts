@@ -13,6 +13,7 @@ import type { VerifyLater } from '../../shared/registry/verify-work.ts';
 import { collectGarbage, GRACE_MS } from '../../shared/storage/garbage.ts';
 import { arrivalsPrefix } from '../../shared/storage/prefix.ts';
 import { expireArtifactUploads } from '../../shared/tracking/artifact-upload.ts';
+import { finishPurges } from '../../shared/tracking/purge.ts';
 import { reclaimArtifacts } from '../../shared/tracking/reclaim-artifacts.ts';
 
 /** Signs where the audit chains of every workspace end now. */
@@ -47,6 +48,7 @@ export async function cleanUp(
   if (!after) {
     bytes = await purgeDeleted(ports);
     await expireArtifactUploads(ports);
+    bytes += await finishPurges(ports, deadline);
   }
   let last: CleanUpCursor | undefined;
   for await (const { sk: workspace } of itemsOf(ports.table, WORKSPACES)) {

@@ -110,12 +110,16 @@ async function deletePrefix(ports: Ports, prefix: string): Promise<number> {
   }
 }
 
-async function deletePartition(ports: Ports, pk: string): Promise<void> {
+/** Deletes a partition's items. @returns false when `deadline` (milliseconds since the epoch) came first: some are left */
+export async function deletePartition(
+  { table, clock }: Pick<Ports, 'table' | 'clock'>,
+  pk: string,
+  deadline = Number.POSITIVE_INFINITY,
+): Promise<boolean> {
   for (;;) {
-    const { items } = await ports.table.query({ pk, limit: 100 });
-    if (items.length === 0) return;
-    await ports.table.transact(
-      items.map((item): Op => ({ delete: { pk: item.pk, sk: item.sk }, if: 'any' })),
-    );
+    const { items } = await table.query({ pk, limit: 100 });
+    if (items.length === 0) return true;
+    await table.transact(items.map((item): Op => ({ delete: { pk: item.pk, sk: item.sk }, if: 'any' })));
+    if (clock.now() >= deadline) return false;
   }
 }

@@ -7,6 +7,7 @@ import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
 import { ConditionFailed, type Item, type Table } from '../ports/table.ts';
 import { getWorkspace } from '../registry/workspace.ts';
+import { forgetDeleted, noteDeleted } from './deleted.ts';
 import { experimentChain, experimentKey, experimentNameKey, experimentsPartition } from './keys.ts';
 
 /** A folder of runs and logged models. */
@@ -19,6 +20,7 @@ export interface Experiment {
   /** A place that Cairn does not keep, where its creator wanted the artifacts to be. */
   readonly artifactLocation?: string;
   readonly lifecycle: Lifecycle;
+  readonly deletedAt?: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -150,12 +152,17 @@ export async function updateExperiment(
     if (patch.lifecycle === before.lifecycle)
       throw new CairnError('EXPERIMENT_NOT_FOUND', `No experiment ${id} can be changed so.`, 'experiment_id');
     const name = patch.name ?? before.name;
+    const now = ports.clock.now();
+    const { deletedAt: deletedBefore, ...rest } = before;
+    const lifecycle = patch.lifecycle ?? before.lifecycle;
+    const deletedAt = lifecycle === 'active' ? undefined : (deletedBefore ?? now);
     const after: Experiment = {
-      ...before,
+      ...rest,
       name,
-      lifecycle: patch.lifecycle ?? before.lifecycle,
+      lifecycle,
+      ...(deletedAt === undefined ? {} : { deletedAt }),
       tags: merge(before.tags, patch.tags ?? {}),
-      updatedAt: ports.clock.now(),
+      updatedAt: now,
     };
     requireTags(after.tags);
     const renamed = name !== before.name;
@@ -171,6 +178,11 @@ export async function updateExperiment(
             { delete: experimentNameKey(workspace, before.name), if: 'any' as const },
             { put: { ...experimentNameKey(workspace, name), body: entry }, if: 'absent' as const },
           ]
+        : []),
+      ...(patch.lifecycle === 'active' ? forgetDeleted(workspace, 'experiment', id, deletedBefore) : []),
+      // The one that is always there is not purged.
+      ...(patch.lifecycle === 'deleted' && id !== DEFAULT_EXPERIMENT
+        ? [noteDeleted(workspace, { kind: 'experiment', id, name, experiment: id, deletedAt: now })]
         : []),
     ]);
     return after;

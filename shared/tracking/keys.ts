@@ -68,10 +68,22 @@ export const ARTIFACT_UPLOADS = 'artifact-uploads';
 export const artifactUploadKey = (id: string): Key => ({ pk: ARTIFACT_UPLOADS, sk: id });
 
 /** Bytes that nothing recorded and that are about to go, by what their key has behind the owner's prefix. */
-export const givenUpKey = (owner: string, name: string): Key => ({
-  pk: `artifacts-given-up/${owner}`,
-  sk: name,
-});
+export const givenUpPartition = (owner: string) => `artifacts-given-up/${owner}`;
+export const givenUpKey = (owner: string, name: string): Key => ({ pk: givenUpPartition(owner), sk: name });
 
 /** Where the walk through a workspace's artifacts is that looks for such bytes. */
 export const artifactWalkKey = (workspace: string): Key => ({ pk: 'artifact-walks', sk: workspace });
+
+/** What was deleted in a workspace and is still there, by when. */
+export const deletedPartition = (workspace: string) => `deleted/${workspace}`;
+export const deletedKey = (workspace: string, deletedAt: number, kind: string, id: string): Key => ({
+  pk: deletedPartition(workspace),
+  sk: `${paddedTime(deletedAt)}#${kind}#${id}`,
+});
+
+/** What is being removed for good. */
+export const TRACKING_PURGES = 'tracking-purges';
+export const trackingPurgeKey = (kind: string, workspace: string, id: string): Key => ({
+  pk: TRACKING_PURGES,
+  sk: `${kind}#${workspace}#${id}`,
+});

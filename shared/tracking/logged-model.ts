@@ -7,6 +7,7 @@ import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Item, Op, Table } from '../ports/table.ts';
 import { inTransactions, nameOf, readAll } from './batches.ts';
+import { noteDeleted } from './deleted.ts';
 import { changeOf, findExperiment, type Lifecycle, requireActive } from './experiment.ts';
 import {
   experimentChain,
@@ -35,6 +36,7 @@ export interface LoggedModel {
   readonly sourceRun: string;
   readonly status: LoggedModelStatus;
   readonly lifecycle: Lifecycle;
+  readonly deletedAt?: number;
   readonly artifactLocation?: string;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -179,10 +181,16 @@ export async function deleteLoggedModel(ports: Ports, caller: Caller, id: string
   const { body: experiment } = await findExperiment(ports, found.workspace, found.experiment);
   await exclusively(experimentChain(found.workspace, found.experiment), async () => {
     const { body, rev } = await writable(ports.table, caller, id);
-    const after: LoggedModel = { ...body, lifecycle: 'deleted', updatedAt: ports.clock.now() };
+    if (body.lifecycle === 'deleted') return;
+    const now = ports.clock.now();
+    const after: LoggedModel = { ...body, lifecycle: 'deleted', deletedAt: now, updatedAt: now };
     const subject = `${experiment.name}/${body.name}`;
     const change = { ...changeOf(experiment, 'logged-model.deleted'), subject, before: { loggedModel: id } };
-    await commit(ports, caller, change, [{ put: { ...loggedModelKey(id), body: after }, if: { rev } }]);
+    const { name, workspace } = body;
+    await commit(ports, caller, change, [
+      { put: { ...loggedModelKey(id), body: after }, if: { rev } },
+      noteDeleted(workspace, { kind: 'logged-model', id, name, experiment: experiment.id, deletedAt: now }),
+    ]);
   });
 }
 
@@ -308,5 +316,5 @@ export async function measureModels(ports: Ports, run: string, metrics: readonly
   }
 }
 
-const loggedModelNotFound = (id: string) =>
+export const loggedModelNotFound = (id: string) =>
   new CairnError('LOGGED_MODEL_NOT_FOUND', `There is no logged model with the id ${id}.`, 'model_id');

@@ -7,6 +7,7 @@ import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Item, Op, Table } from '../ports/table.ts';
 import { inTransactions } from './batches.ts';
+import { forgetDeleted, noteDeleted } from './deleted.ts';
 import { changeOf, findExperiment, type Lifecycle, requireActive } from './experiment.ts';
 import {
   DATASET_PREFIX,
@@ -39,6 +40,7 @@ export interface Run {
   readonly startTime: number;
   readonly endTime?: number;
   readonly lifecycle: Lifecycle;
+  readonly deletedAt?: number;
   /** Where its artifacts are, if that is a place that Cairn does not keep. */
   readonly artifactLocation?: string;
   readonly createdBy: string;
@@ -230,9 +232,15 @@ export async function setRunLifecycle(
     }
     const action = lifecycle === 'deleted' ? 'run.deleted' : 'run.restored';
     const subject = `${experiment.name}/${before.name}`;
-    const after: Run = { ...before, lifecycle };
+    const { deletedAt: deletedBefore, ...rest } = before;
+    const deletedAt = ports.clock.now();
+    const after: Run = lifecycle === 'deleted' ? { ...rest, lifecycle, deletedAt } : { ...rest, lifecycle };
+    const { name, workspace } = before;
     await commit(ports, caller, { ...changeOf(experiment, action), subject, before: { run: id } }, [
       { put: { ...runKey(id), body: after }, if: { rev } },
+      ...(lifecycle === 'deleted'
+        ? [noteDeleted(workspace, { kind: 'run', id, name, experiment: experiment.id, deletedAt })]
+        : forgetDeleted(workspace, 'run', id, deletedBefore)),
     ]);
   });
 }

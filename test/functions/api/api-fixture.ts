@@ -6,6 +6,7 @@ import { createApp } from '../../../functions/api/app.ts';
 import * as approvals from '../../../functions/api/approvals/approvals.routes.ts';
 import * as audit from '../../../functions/api/audit/audit.routes.ts';
 import type { Contract } from '../../../functions/api/contract.ts';
+import * as deleted from '../../../functions/api/deleted/deleted.routes.ts';
 import type { ApiDeps } from '../../../functions/api/deps.ts';
 import { renderDocs } from '../../../functions/api/docs-page.ts';
 import * as endpoints from '../../../functions/api/endpoints/endpoints.routes.ts';
@@ -35,6 +36,7 @@ const FEATURES = [
   aliases,
   approvals,
   endpoints,
+  deleted,
   audit,
   tokens,
   search,

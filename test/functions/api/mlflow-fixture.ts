@@ -26,7 +26,7 @@ export interface MlflowApi {
   get(path: string, options?: Options): Promise<Answered>;
   post(path: string, body: object, options?: Options): Promise<Answered>;
   put(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<Answered>;
-  native(method: string, path: string, body?: object): Promise<Answered>;
+  native(method: string, path: string, body?: object, token?: string): Promise<Answered>;
   /** A GET as the admin, redirects followed. */
   fetch(url: string): Promise<Response>;
   token(role: Role): Promise<string>;
@@ -68,9 +68,12 @@ export async function openMlflow(): Promise<MlflowApi> {
       if (answer.status !== 200) throw new Error(JSON.stringify(answer));
       return answer;
     },
-    native: async (method, path, body) => {
+    native: async (method, path, body, token) => {
       const where = path === '' ? '/api/v1/workspaces' : `${V1}/${path}`;
-      return api.call(method, where, body === undefined ? {} : { body });
+      return api.call(method, where, {
+        ...(body === undefined ? {} : { body }),
+        ...(token === undefined ? {} : { token }),
+      });
     },
     async fetch(url) {
       const { pathname } = new URL(url);
