@@ -88,7 +88,9 @@ type Values = Readonly<Record<string, string | undefined>>;
 function valueChanges(before: Values, after: Values): ValueChange[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
   return names.flatMap((name) => {
-    const [was, is] = [before[name], after[name]];
+    const [was, is] = [before, after].map((values) =>
+      Object.hasOwn(values, name) ? values[name] : undefined,
+    );
     if (was === is) return [];
     return [{ name, ...(was !== undefined && { before: was }), ...(is !== undefined && { after: is }) }];
   });

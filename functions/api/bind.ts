@@ -97,12 +97,12 @@ function parser<Output>(schema: z.ZodType | undefined): (value: unknown, whole: 
 
 /** @throws CairnError `INVALID_ARGUMENT` for a parameter that stands twice */
 function queryOf(c: Context<ApiEnv>): Record<string, string> {
-  const query: Record<string, string> = {};
-  for (const [name, values] of Object.entries(c.req.queries())) {
-    if (values.length > 1) throw new CairnError('INVALID_ARGUMENT', `${name} must stand once.`, name);
-    query[name] = values[0] ?? '';
+  const { searchParams } = new URL(c.req.url);
+  for (const name of searchParams.keys()) {
+    if (searchParams.getAll(name).length > 1)
+      throw new CairnError('INVALID_ARGUMENT', `${name} must stand once.`, name);
   }
-  return query;
+  return Object.fromEntries(searchParams);
 }
 
 /** @throws CairnError `INVALID_ARGUMENT` for a key that is malformed, or where the answer must not be kept */

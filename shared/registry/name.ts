@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { anyRecord } from './any-record.ts';
 
 const bytes = (text: string) => Buffer.byteLength(text, 'utf8');
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what a name must not have
@@ -34,21 +35,21 @@ const TAG_VALUE_MAX = 100_000;
 const TAGS_MAX_BYTES = 150_000;
 
 /** Tags: key of 1 to 250 characters → value of at most 100,000, at most 150,000 bytes in all. */
-export const Tags = z
-  .record(
-    z
-      .string()
-      .min(1)
-      .max(TAG_KEY_MAX)
-      .refine((key) => !CONTROL.test(key), 'must not contain control characters'),
-    z.string().max(TAG_VALUE_MAX),
-  )
+export const Tags = anyRecord(
+  z
+    .string()
+    .min(1)
+    .max(TAG_KEY_MAX)
+    .refine((key) => !CONTROL.test(key), 'must not contain control characters'),
+  z.string().max(TAG_VALUE_MAX),
+)
   .refine(
     (tags) =>
       Object.entries(tags).reduce((sum, [key, value]) => sum + bytes(key) + bytes(value), 0) <=
       TAGS_MAX_BYTES,
     `must be at most ${TAGS_MAX_BYTES} bytes in all`,
-  );
+  )
+  .meta({ type: 'object', additionalProperties: { type: 'string', maxLength: TAG_VALUE_MAX } });
 export type Tags = z.infer<typeof Tags>;
 
 export const Description = z.string().max(20_000);

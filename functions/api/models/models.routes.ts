@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { anyRecord } from '../../../shared/registry/any-record.ts';
 import { Description, ModelName, Tags } from '../../../shared/registry/name.ts';
 import { API, type Contract } from '../contract.ts';
 import { PageQuery, pageOf } from '../page.ts';
@@ -14,15 +15,19 @@ export const ModelParam = ModelName.meta({
 export const ModelParams = z.object({ workspace: WorkspaceParam, model: ModelParam });
 
 /** Tags in a patch: null removes one. */
-export const TagsPatch = z
-  .record(z.string(), z.string().nullable())
+export const TagsPatch = anyRecord(z.string(), z.string().nullable())
   .refine(
     (tags) =>
       Tags.safeParse(Object.fromEntries(Object.entries(tags).map(([key, value]) => [key, value ?? ''])))
         .success,
     'must have keys of 1 to 250 characters without control characters, and at most 150000 bytes in all',
   )
-  .meta({ description: 'Tags to set; null removes one.', example: { task: 'classification', draft: null } });
+  .meta({
+    type: 'object',
+    additionalProperties: { type: ['string', 'null'] },
+    description: 'Tags to set; null removes one.',
+    example: { task: 'classification', draft: null },
+  });
 
 export const Reason = z.string().max(1000).optional().meta({ description: 'Why; kept in the audit trail.' });
 
