@@ -1,4 +1,4 @@
-import { CairnError } from '../errors.ts';
+import { notOfThisSearch } from './keyset-page.ts';
 
 /** A page of a list that was made whole, and the token of the next one. */
 export function offsetPage<T>(
@@ -12,7 +12,7 @@ export function offsetPage<T>(
 }
 
 /** The token that MLflow's own clients have seen: base64 of `{"offset": n}`. */
-export const tokenOf = (offset: number) => Buffer.from(JSON.stringify({ offset })).toString('base64');
+const tokenOf = (offset: number) => Buffer.from(JSON.stringify({ offset })).toString('base64');
 
 /** @throws CairnError `INVALID_ARGUMENT` about the field `page_token` */
 export function offsetOf(pageToken: string | undefined): number {
@@ -23,5 +23,5 @@ export function offsetOf(pageToken: string | undefined): number {
   } catch {
     // Answered below, as every other token that is none.
   }
-  throw new CairnError('INVALID_ARGUMENT', 'The page token is not one of this search.', 'page_token');
+  throw notOfThisSearch();
 }

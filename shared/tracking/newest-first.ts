@@ -4,14 +4,18 @@ import { turns } from '../registry/git/turns.ts';
 /** Records that are read at the same time. */
 const READ_AT_ONCE = 100;
 
-/** What a partition lists under `<time>#<id>`, newest first, a page of it at a time, with a turn for others in between. */
+/**
+ * What a partition lists under `<time>#<id>`, newest first and after `start`, a page of it at a time, with a turn for others in
+ * between.
+ */
 export async function* newestFirst<T>(
   { table }: Pick<Ports, 'table'>,
   pk: string,
   read: (id: string) => Promise<T | undefined>,
+  start?: string,
 ): AsyncGenerator<T> {
   const turn = turns();
-  for (let after: string | undefined; ; ) {
+  for (let after = start; ; ) {
     const page = await table.query({
       pk,
       reverse: true,

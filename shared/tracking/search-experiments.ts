@@ -1,8 +1,8 @@
 import type { Caller } from '../access/caller.ts';
 import type { Ports } from '../ports/ports.ts';
 import { type Clause, type FilterFields, fulfils, parseFilter, tagOf } from '../search/filter.ts';
-import { offsetPage } from '../search/offset-page.ts';
-import { compareBy, parseOrder } from '../search/order-by.ts';
+import { keysetPage } from '../search/keyset-page.ts';
+import { parseOrder } from '../search/order-by.ts';
 import { type Experiment, experimentsOf } from './experiment.ts';
 import type { ViewType } from './view-type.ts';
 
@@ -41,14 +41,12 @@ export async function searchExperiments(
   }
   const byCreation = { entity: 'attribute', key: 'createdAt', ascending: false } as const;
   const byId = { entity: 'attribute', key: 'id', ascending: false } as const;
-  found.sort((a, b) => {
-    for (const order of [...(asked.length > 0 ? asked : [byCreation]), byId]) {
-      const difference = compareBy(lookup(a, order), lookup(b, order), order.ascending);
-      if (difference !== 0) return difference;
-    }
-    return 0;
-  });
-  return offsetPage(found, search.pageToken, search.limit);
+  const orders = [...(asked.length > 0 ? asked : [byCreation]), byId];
+  const terms = orders.map((order) => ({
+    value: (experiment: Experiment) => lookup(experiment, order),
+    ascending: order.ascending,
+  }));
+  return keysetPage(found, terms, search.pageToken, search.limit);
 }
 
 const lookup = (experiment: Experiment, { entity, key }: Pick<Clause, 'entity' | 'key'>) =>

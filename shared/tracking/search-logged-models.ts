@@ -3,8 +3,7 @@ import { authorize } from '../access/grant.ts';
 import { CairnError } from '../errors.ts';
 import type { Ports } from '../ports/ports.ts';
 import { type Clause, type FilterFields, fulfils, parseFilter } from '../search/filter.ts';
-import { offsetPage } from '../search/offset-page.ts';
-import { compareBy } from '../search/order-by.ts';
+import { keysetPage } from '../search/keyset-page.ts';
 import { loggedModelsPartition } from './keys.ts';
 import { type LoggedModelDetail, type ModelMetric, readLoggedModel } from './logged-model.ts';
 import { newestFirst } from './newest-first.ts';
@@ -86,14 +85,11 @@ export async function searchLoggedModels(
     { field: 'creation_timestamp', ascending: false },
     { field: 'model_id', ascending: true },
   ];
-  found.sort((a, b) => {
-    for (const order of orders) {
-      const difference = compareBy(sortValue(a, order), sortValue(b, order), order.ascending);
-      if (difference !== 0) return difference;
-    }
-    return 0;
-  });
-  return offsetPage(found, search.pageToken, search.limit);
+  const terms = orders.map((order) => ({
+    value: (detail: LoggedModelDetail) => sortValue(detail, order),
+    ascending: order.ascending,
+  }));
+  return keysetPage(found, terms, search.pageToken, search.limit);
 }
 
 function loggedModelsOf(

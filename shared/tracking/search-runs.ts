@@ -2,9 +2,9 @@ import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import type { Ports } from '../ports/ports.ts';
 import { type Clause, type FilterFields, fulfils, parseFilter } from '../search/filter.ts';
-import { offsetOf, offsetPage, tokenOf } from '../search/offset-page.ts';
-import { compareBy, parseOrder } from '../search/order-by.ts';
-import { runsPartition } from './keys.ts';
+import { keysetPage, notOfThisSearch, positionOf, positionToken } from '../search/keyset-page.ts';
+import { parseOrder } from '../search/order-by.ts';
+import { runEntryKey, runsPartition } from './keys.ts';
 import { newestFirst } from './newest-first.ts';
 import { type RunDetail, readRun } from './run.ts';
 import type { ViewType } from './view-type.ts';
@@ -75,35 +75,56 @@ export async function searchRuns(
   const wanted = (detail: RunDetail) =>
     (search.view === 'ALL' || (search.view === 'DELETED_ONLY') === (detail.run.lifecycle === 'deleted')) &&
     clauses.every((clause) => holds(detail, clause, search.artifactUri));
+  const [only, ...others] = search.experiments;
+  if (orders.length === 0 && only !== undefined && others.length === 0)
+    return newestRuns(ports, search, only, wanted);
   const found: RunDetail[] = [];
-  const offset = offsetOf(search.pageToken);
-  const natural = orders.length === 0 && search.experiments.length === 1;
-  for (const experiment of search.experiments) {
-    for await (const detail of runsOf(ports, search.workspace, experiment)) {
+  for (const experiment of search.experiments)
+    for await (const detail of runsOf(ports, search.workspace, experiment))
       if (wanted(detail)) found.push(detail);
-      if (natural && found.length > offset + search.limit) break;
-    }
-  }
-  if (natural) {
-    const items = found.slice(offset, offset + search.limit);
-    return found.length > offset + search.limit ? { items, next: tokenOf(offset + search.limit) } : { items };
-  }
   const byStart = { entity: 'attribute', key: 'startTime', ascending: false } as const;
   const byId = { entity: 'attribute', key: 'id', ascending: true } as const;
-  found.sort((a, b) => {
-    for (const { entity, key, ascending } of [...orders, byStart, byId]) {
-      const value = (detail: RunDetail) => lookup(detail, { entity, key }, search.artifactUri);
-      const difference = compareBy(value(a), value(b), ascending);
-      if (difference !== 0) return difference;
-    }
-    return 0;
-  });
-  return offsetPage(found, search.pageToken, search.limit);
+  const terms = [...orders, byStart, byId].map((order) => ({
+    value: (detail: RunDetail) => lookup(detail, order, search.artifactUri),
+    ascending: order.ascending,
+  }));
+  return keysetPage(found, terms, search.pageToken, search.limit);
+}
+
+/** @throws CairnError `INVALID_ARGUMENT` about the field `page_token` */
+function entryOf(pageToken: string): string {
+  const [entry] = positionOf(pageToken, 1);
+  if (typeof entry === 'string' && /^\d{13,16}#[\w-]{1,256}$/.test(entry)) return entry;
+  throw notOfThisSearch();
+}
+
+/** A page in the order that the runs are kept in: it reads no other ones than its own, and those that are not wanted. */
+async function newestRuns(
+  ports: Ports,
+  { workspace, limit, pageToken }: RunSearch,
+  experiment: string,
+  wanted: (detail: RunDetail) => boolean,
+): Promise<{ items: readonly RunDetail[]; next?: string }> {
+  const items: RunDetail[] = [];
+  const start = pageToken ? entryOf(pageToken) : undefined;
+  for await (const detail of runsOf(ports, workspace, experiment, start)) {
+    if (!wanted(detail)) continue;
+    const last = items.at(-1)?.run;
+    if (items.length === limit && last)
+      return { items, next: positionToken([runEntryKey(workspace, experiment, last.startTime, last.id).sk]) };
+    items.push(detail);
+  }
+  return { items };
 }
 
 /** The runs of an experiment, newest start first. */
-export function runsOf(ports: Ports, workspace: string, experiment: string): AsyncGenerator<RunDetail> {
-  return newestFirst(ports, runsPartition(workspace, experiment), (id) => readRun(ports.table, id));
+function runsOf(
+  ports: Ports,
+  workspace: string,
+  experiment: string,
+  start?: string,
+): AsyncGenerator<RunDetail> {
+  return newestFirst(ports, runsPartition(workspace, experiment), (id) => readRun(ports.table, id), start);
 }
 
 function holds(detail: RunDetail, clause: Clause, artifactUri: RunSearch['artifactUri']): boolean {

@@ -292,6 +292,38 @@ test('deleting and restoring runs and experiments is told by the audit trail, lo
   expect(json.items[0].call).toBe('mlflow POST runs/restore');
 });
 
+test.each([
+  ['in their own order', []],
+  ['by a metric', ['metrics.loss DESC']],
+])('runs that come between two pages of a search, %s, repeat and hide none', async (_, order_by) => {
+  const { run, experiment } = await api.run();
+  const start = async (time: number, loss: number) => {
+    const { json } = await api.post('runs/create', { experiment_id: experiment, start_time: time });
+    const { run_id } = json.run.info;
+    await api.post('runs/log-metric', { run_id, key: 'loss', value: loss, timestamp: 1 });
+    return run_id;
+  };
+  const runs = [run, await start(2, 2), await start(3, 3), await start(4, 4)];
+  const seen: string[] = [];
+  for (let page_token: string | undefined; ; ) {
+    const body = { experiment_ids: [experiment], max_results: 2, order_by, page_token };
+    const { json } = await api.post('runs/search', body);
+    seen.push(...json.runs.map(({ info }: { info: { run_id: string } }) => info.run_id));
+    page_token = json.next_page_token;
+    if (page_token === undefined) break;
+    await start(5, 5);
+  }
+  expect(seen).toEqual(runs.toReversed());
+  const { json } = await api.post('runs/search', {
+    experiment_ids: [experiment],
+    page_token: Buffer.from('{"after":["x"]}').toString('base64'),
+  });
+  expect(json).toMatchObject({
+    error_code: 'INVALID_PARAMETER_VALUE',
+    message: expect.stringContaining('token'),
+  });
+});
+
 describe('a logged model of another workspace', () => {
   test('is not measured by who may not write there', async () => {
     await api.native('POST', '', { name: 'theirs' });
