@@ -12,6 +12,7 @@ import { registerFiles } from './files/files.handlers.ts';
 import { registerGit } from './git/git.handlers.ts';
 import { gitErrorResponse, isGitPath, isNamedUpload } from './git/git-error.ts';
 import { registerLfs } from './git/lfs.handlers.ts';
+import { noRepository } from './git/model-ref.ts';
 import { accessLog } from './middleware/access-log.ts';
 import { answerCache } from './middleware/answer-cache.ts';
 import { authentication } from './middleware/authentication.ts';
@@ -57,11 +58,12 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   );
   app.onError((error, c) =>
     isGitPath(c.req.path)
-      ? gitErrorResponse(error, c.req.path, c.get('requestId'), deps.logger)
+      ? gitErrorResponse(error, c.req.raw, c.get('requestId'), deps.logger)
       : problemResponse(error, c.get('requestId'), deps.logger),
   );
   app.notFound((c) => {
     const path = pathOf(c.req.url);
+    if (isGitPath(path)) throw noRepository(path);
     const allowed = contracts
       .filter((contract) => matches(contract, path))
       .map(({ method }) => method.toUpperCase());

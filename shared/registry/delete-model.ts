@@ -6,6 +6,7 @@ import type { Ports } from '../ports/ports.ts';
 import type { Op } from '../ports/table.ts';
 import { modelPrefix } from '../storage/prefix.ts';
 import {
+  deletedModelKey,
   FOLLOWER_PREFIX,
   fileListsPartition,
   lfsVerificationsPartition,
@@ -16,7 +17,7 @@ import {
   repositoryKey,
   USE_PREFIX,
 } from './keys.ts';
-import { findModel, type Model, type ModelRef, preconditionFailed } from './model.ts';
+import { type DeletedModel, findModel, type Model, type ModelRef, preconditionFailed } from './model.ts';
 import { readRepository } from './repository.ts';
 
 /** Models whose bytes are still to be removed. */
@@ -59,7 +60,9 @@ export async function deleteModel(
       const [, , endpoint] = follower.sk.split('/');
       throw new CairnError('VERSION_IN_USE', `Endpoint "${endpoint}" is to serve it.`, 'model');
     }
-    const after: Model & { deletedAt: number } = { ...before, deletedAt: ports.clock.now() };
+    const deleted: DeletedModel = { format: 1, deletedAt: ports.clock.now() };
+    const sameName = await ports.table.get(deletedModelKey(ref.workspace, ref.name));
+    const after: Model & { deletedAt: number } = { ...before, deletedAt: deleted.deletedAt };
     const purge: Purge = { id, workspace: ref.workspace };
     await commit(
       ports,
@@ -74,6 +77,10 @@ export async function deleteModel(
       },
       [
         { delete: modelEntryKey(ref.workspace, ref.name), if: 'any' },
+        {
+          put: { ...deletedModelKey(ref.workspace, ref.name), body: deleted },
+          if: sameName ? { rev: sameName.rev } : 'absent',
+        },
         { put: { ...modelKey(id), body: after }, if: { rev } },
         // The root goes, so that no version can be committed any more.
         { delete: repositoryKey(id), if: { rev: root.rev } },

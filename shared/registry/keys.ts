@@ -18,6 +18,12 @@ export const modelEntryKey = (workspace: string, name: string): Key => ({
   sk: name,
 });
 
+/** When the last model of that name was deleted. */
+export const deletedModelKey = (workspace: string, name: string): Key => ({
+  pk: `deleted-models/${workspace}`,
+  sk: name,
+});
+
 export const modelKey = (id: string): Key => ({ pk: modelChain(id), sk: 'model' });
 export const repositoryKey = (id: string): Key => ({ pk: modelChain(id), sk: 'repository' });
 

@@ -6,7 +6,15 @@ import { CairnError } from '../errors.ts';
 import type { ListPage, PageRequest } from '../ports/page.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Item, Table } from '../ports/table.ts';
-import { modelChain, modelEntryKey, modelKey, modelsPartition, repositoryKey, workspaceKey } from './keys.ts';
+import {
+  deletedModelKey,
+  modelChain,
+  modelEntryKey,
+  modelKey,
+  modelsPartition,
+  repositoryKey,
+  workspaceKey,
+} from './keys.ts';
 import { Tags } from './name.ts';
 import { emptyRepository } from './repository.ts';
 import { getWorkspace } from './workspace.ts';
@@ -36,6 +44,12 @@ export interface ModelRef {
 
 interface ModelEntry {
   readonly id: string;
+}
+
+/** What stays under the name of a deleted model. */
+export interface DeletedModel {
+  readonly format: 1;
+  readonly deletedAt: number;
 }
 
 /** @throws CairnError `MODEL_EXISTS`, `WORKSPACE_NOT_FOUND` */
@@ -84,7 +98,7 @@ export async function getModel(
 /** The model of that name, for domain code that has authorised its caller. @throws CairnError `MODEL_NOT_FOUND` */
 export async function findModel(table: Table, ref: ModelRef): Promise<StoredModel> {
   const item = await table.get(modelKey(await findModelId(table, ref)));
-  if (!item) throw modelNotFound(ref);
+  if (!item) throw await modelNotFound(table, ref);
   return stored(item);
 }
 
@@ -107,7 +121,7 @@ export async function modelsOf(table: Table, ids: readonly string[]): Promise<St
 /** One read: the id that a name stands for now. @throws CairnError `MODEL_NOT_FOUND` */
 export async function findModelId(table: Table, ref: ModelRef): Promise<string> {
   const entry = await table.get(modelEntryKey(ref.workspace, ref.name));
-  if (!entry) throw modelNotFound(ref);
+  if (!entry) throw await modelNotFound(table, ref);
   return (entry.body as ModelEntry).id;
 }
 
@@ -215,9 +229,13 @@ const changeOf = (model: Model, action: string) => ({
 const nameLock = (ref: ModelRef) => `name/${ref.workspace}/${ref.name}`;
 const modelExists = (name: string) =>
   new CairnError('MODEL_EXISTS', `There is a model "${name}" already.`, 'name');
-const modelNotFound = (ref: ModelRef) =>
-  new CairnError(
+
+async function modelNotFound(table: Table, { workspace, name }: ModelRef): Promise<CairnError> {
+  const deleted = (await table.get(deletedModelKey(workspace, name)))?.body as DeletedModel | undefined;
+  const since = deleted ? ` any more: it was deleted at ${new Date(deleted.deletedAt).toISOString()}` : '';
+  return new CairnError(
     'MODEL_NOT_FOUND',
-    `There is no model "${ref.name}" in workspace "${ref.workspace}".`,
+    `There is no model "${name}" in workspace "${workspace}"${since}.`,
     'model',
   );
+}

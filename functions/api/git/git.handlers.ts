@@ -11,6 +11,7 @@ import { listRefs } from '../../../shared/registry/refs.ts';
 import { openObjects, openWholePack } from '../../../shared/registry/repository-objects.ts';
 import type { ApiEnv } from '../bind.ts';
 import type { ApiDeps } from '../deps.ts';
+import { toCairnError } from '../problem.ts';
 import { readUpTo } from '../request-body.ts';
 import { advertisement, capabilitiesV2, type Service } from './advertisement.ts';
 import { modelRef } from './model-ref.ts';
@@ -90,7 +91,7 @@ export function registerGit(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
     };
     const told = pushProgress(deps.verifyWait);
     const push = { commands, atomic, pack, limits, wait: told.wait };
-    const report = receivePush(ports, c.get('caller'), ref, push).catch((error) => gone(commands, error));
+    const report = receivePush(ports, c.get('caller'), ref, push).catch((error) => refused(commands, error));
     // Told when its answer is read, which nobody may.
     report.catch(() => undefined);
     // Until it has to wait, an error is an answer of its own.
@@ -99,11 +100,12 @@ export function registerGit(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
   });
 }
 
-/** The model was deleted since git asked for the refs; of an answer that is an error git shows the status alone. */
-function gone(commands: readonly RefCommand[], error: unknown): PushReport {
-  if (!(error instanceof CairnError && error.code === 'MODEL_NOT_FOUND')) throw error;
-  const results = commands.map(({ name }) => ({ name, problem: 'the model is gone' }));
-  return { unpack: error.detail.replace(/\.$/, ''), results, notes: [] };
+/** Why nothing of a push was taken, in the way that git shows best. */
+function refused(commands: readonly RefCommand[], error: unknown): PushReport {
+  const { code, detail } = toCairnError(error);
+  if (code === 'INTERNAL') throw error;
+  const results = commands.map(({ name }) => ({ name, problem: 'unpacker error' }));
+  return { unpack: detail.replaceAll('\n', ' ').replace(/\.$/, ''), results, notes: [] };
 }
 
 /** What a push may be where nothing else is said. */

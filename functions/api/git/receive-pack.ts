@@ -2,7 +2,7 @@ import { CairnError } from '../../../shared/errors.ts';
 import { isOid } from '../../../shared/registry/git/object.ts';
 import type { PushReport, RefCommand } from '../../../shared/registry/push.ts';
 import { FLUSH, PktReader, pkt } from './pkt-line.ts';
-import { type Bands, BIG_BANDS, data, fatal, progress } from './side-band.ts';
+import { type Bands, BIG_BANDS, data, progress } from './side-band.ts';
 
 /** What a client that pushes says before its pack. */
 export interface PushRequest {
@@ -69,15 +69,7 @@ export async function* pushAnswerAfter(
 ): AsyncGenerator<Uint8Array> {
   const { bands } = request;
   for await (const line of lines) yield* progress(`${line}\n`, bands);
-  let told: PushReport;
-  try {
-    told = await report;
-  } catch (error) {
-    if (!(error instanceof CairnError)) throw error;
-    yield* fatal(error.detail, bands);
-    return;
-  }
-  yield* pushAnswer(request, told);
+  yield* pushAnswer(request, await report);
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
