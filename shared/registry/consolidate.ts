@@ -2,6 +2,7 @@ import { uuidv7 } from 'uuidv7';
 import { exclusively } from '../audit/commit.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Op } from '../ports/table.ts';
+import { garbage } from '../storage/garbage.ts';
 import { packBlobKey, packsBlobPrefix, refsBlobPrefix } from '../storage/prefix.ts';
 import type { PackBody } from './commit-version.ts';
 import type { ObjectDatabase } from './git/object-database.ts';
@@ -121,16 +122,14 @@ async function removeOld(ports: Ports, model: Owner): Promise<void> {
   if (consolidated) named.add(packBlobKey(model.workspace, model.id, consolidated.name));
   if (root.refs && 'blob' in root.refs) named.add(root.refs.blob);
   const { workspace, id } = model;
+  let packs: ReadonlySet<string> | undefined;
   for (const prefix of [packsBlobPrefix(workspace, id), refsBlobPrefix(workspace, id)]) {
-    const { objects } = await ports.blobs.list(prefix, { limit: 1000 });
-    const unnamed = objects.filter(
-      ({ key, modifiedAt }) =>
-        modifiedAt < before - FILE_GRACE_MS && !named.has(key.replace(/\.(index|objects\.json)$/, '')),
-    );
-    if (unnamed.length === 0) continue;
-    for (const blob of await packBlobs(ports, model)) named.add(blob);
-    for (const { key } of unnamed)
-      if (!named.has(key.replace(/\.(index|objects\.json)$/, ''))) await ports.blobs.delete(key);
+    for await (const { key } of garbage(ports.blobs, prefix, () => false, before - FILE_GRACE_MS)) {
+      const blob = key.replace(/\.(index|objects\.json)$/, '');
+      if (named.has(blob)) continue;
+      packs ??= new Set(await packBlobs(ports, model));
+      if (!packs.has(blob)) await ports.blobs.delete(key);
+    }
   }
 }
 

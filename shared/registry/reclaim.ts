@@ -36,21 +36,21 @@ export async function reclaim(ports: Ports, model: StoredModel): Promise<Reclaim
 
 async function reclaimBlobs(ports: Ports, model: StoredModel): Promise<Reclaimed> {
   const prefix = blobsPrefix(model.workspace, model.id);
-  const live = await liveDigests(ports, model);
-  const found = garbage(ports.blobs, prefix, (sha256) => live.has(sha256), ports.clock.now() - GRACE_MS);
-  let objects = 0;
-  let bytes = 0;
+  const old = garbage(ports.blobs, prefix, () => false, ports.clock.now() - GRACE_MS);
+  const total = { objects: 0, bytes: 0 };
   for (;;) {
-    const batch = await take(found, SWEEP_MAX);
-    if (batch.length === 0) return { objects, bytes };
-    const swept = await sweep(
-      ports,
-      model,
-      new Map(batch.map((entry) => [entry.key.slice(prefix.length), entry])),
-    );
-    if (!swept) return { objects, bytes };
-    objects += swept.objects;
-    bytes += swept.bytes;
+    // One walk through what refers to blobs looks for so many: they are what memory has to hold.
+    const entries = await take(old, SWEEP_MAX);
+    if (entries.length === 0) return total;
+    const candidates = new Map(entries.map((entry) => [entry.key.slice(prefix.length), entry]));
+    await strikeOut(ports, model, candidates);
+    // What one sweep has no time for goes with the next.
+    while (candidates.size > 0) {
+      const swept = await sweep(ports, model, candidates);
+      total.objects += swept.objects;
+      total.bytes += swept.bytes;
+      if (swept.objects === 0 && candidates.size > 0) return total;
+    }
   }
 }
 
@@ -64,29 +64,34 @@ async function take<T>(from: AsyncGenerator<T>, most: number): Promise<T[]> {
   return taken;
 }
 
-/** Announces what may go, looks once more what is referred to, and removes the rest. */
+/** Announces what may go, looks once more what is referred to, and removes the rest. What it has removed is no candidate any more. */
 async function sweep(
   ports: Ports,
   model: StoredModel,
-  candidates: ReadonlyMap<string, BlobEntry>,
-): Promise<Reclaimed | undefined> {
-  const until = ports.clock.now() + SWEEP_MS;
+  candidates: Map<string, BlobEntry>,
+): Promise<Reclaimed> {
+  const swept = { objects: 0, bytes: 0 };
+  let until = ports.clock.now() + SWEEP_MS;
   const number = await announceSweep(ports, model, [...candidates.keys()]);
-  if (number === undefined) return undefined;
+  if (number === undefined) return swept;
   try {
-    const live = await liveDigests(ports, model);
-    const dead = [...candidates].filter(([sha256]) => !live.has(sha256));
-    const removed = await pMap(
-      dead,
-      async ([, { key, size }]) => {
-        if (ports.clock.now() >= until) return undefined;
-        await ports.blobs.delete(key);
-        return size;
+    await strikeOut(ports, model, candidates);
+    await pMap(
+      candidates,
+      async ([sha256, { key, size }]) => {
+        if (ports.clock.now() >= until) return;
+        await ports.blobs.delete(key).catch((error) => {
+          until = 0;
+          throw error;
+        });
+        candidates.delete(sha256);
+        swept.objects++;
+        swept.bytes += size;
       },
-      { concurrency: PARALLEL },
+      // Those that were begun before an error go on: a sweep has not ended while anything is still being removed.
+      { concurrency: PARALLEL, stopOnError: false },
     );
-    const sizes = removed.filter((size) => size !== undefined);
-    return { objects: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+    return swept;
   } finally {
     await endSweep(ports, model, number);
   }
@@ -97,30 +102,33 @@ async function openUploads(ports: Ports, model: StoredModel): Promise<Upload[]> 
   return items.map(({ body }) => body as Upload).filter(isOpen);
 }
 
-/** The SHA-256 of all that is referred to. Uploads come first: one that ends meanwhile is a version when those are read. */
-async function liveDigests(ports: Ports, model: StoredModel): Promise<Set<string>> {
+/**
+ * Takes out of the candidates, by their SHA-256, all that is referred to. Uploads come first: one that ends meanwhile is a
+ * version when those are read.
+ */
+async function strikeOut(ports: Ports, model: StoredModel, candidates: Map<string, unknown>): Promise<void> {
   const chain = modelChain(model.id);
   const open = await openUploads(ports, model);
-  const promised = await promisedObjects(ports, model);
+  for (const sha256 of await promisedObjects(ports, model)) candidates.delete(sha256);
   const used = (await Array.fromAsync(itemsOf(ports.table, chain, USE_PREFIX))).map(({ sk }) => sk);
-  const live = new Set<string>();
-  const dead = new Set<string>();
+  const givenUp = new Set<string>();
   for await (const item of itemsOf(ports.table, chain, VERSION_PREFIX)) {
     const { number, deletedAt } = storedVersion(item);
     const deleted = deletedAt !== undefined && !used.some((sk) => sk.startsWith(usePrefix(number)));
     const files = await readFileList(ports, model.id, fileListName(number));
-    for (const { sha256 } of files ?? []) (deleted ? dead : live).add(sha256);
-  }
-  const root = (await readRepository(ports.table, model.id)).body;
-  if (root.pushed) {
-    // Deleting a version gives its bytes up, although its commit still names them; what a branch holds now stays.
-    for await (const sha256 of pointersInHistory(ports, model, root)) if (!dead.has(sha256)) live.add(sha256);
-    for await (const sha256 of pointersAtTips(ports, model, root)) live.add(sha256);
+    for (const { sha256 } of files ?? []) {
+      if (!deleted) candidates.delete(sha256);
+      else if (candidates.has(sha256)) givenUp.add(sha256);
+    }
   }
   for (const { id } of open) {
     const expected = [...(await readPlan(ports, model, id)), ...(await readAdopted(ports, model, id))];
-    for (const { sha256 } of expected) if (sha256 !== undefined) live.add(sha256);
+    for (const { sha256 } of expected) if (sha256 !== undefined) candidates.delete(sha256);
   }
-  for (const sha256 of promised) live.add(sha256);
-  return live;
+  const root = (await readRepository(ports.table, model.id)).body;
+  if (!root.pushed || candidates.size === 0) return;
+  // Deleting a version gives its bytes up, although its commit still names them; what a branch holds now stays.
+  for await (const sha256 of pointersAtTips(ports, model, root)) candidates.delete(sha256);
+  for await (const sha256 of pointersInHistory(ports, model, root))
+    if (!givenUp.has(sha256)) candidates.delete(sha256);
 }

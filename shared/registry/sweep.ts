@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { exclusively } from '../audit/commit.ts';
 import { BlobError } from '../ports/blob-store.ts';
 import type { Ports } from '../ports/ports.ts';
+import type { Op } from '../ports/table.ts';
 import { modelChain, repositoryKey, sweepKey } from './keys.ts';
 import { type Repository, readRepository, type Sweeps } from './repository.ts';
 
@@ -17,8 +18,11 @@ interface SweepBody {
   readonly sha256: readonly string[];
 }
 
-/** Digests that one sweep names: they fit in an item. */
-export const SWEEP_MAX = 1000;
+/** Digests that one record names: they fit in an item. */
+const RECORD_MAX = 1000;
+/** Digests that are announced together: their records fit in a transaction. */
+export const SWEEP_MAX = 50 * RECORD_MAX;
+const RECORDS_READ = 50;
 /** Who announced a sweep removes nothing after this. */
 export const SWEEP_MS = 30_000;
 /** Who announced it is gone after this, and his last request over. */
@@ -32,7 +36,8 @@ const NONE: Sweeps = { last: 0, ended: 0, at: 0 };
 /**
  * Says which bytes are about to go: on the root, so that whoever makes a version or an upload finds out when he commits it.
  * What was committed before is to be read again after this, and left alone.
- * @returns the sweep's number; undefined while another one is under way
+ * @param sha256 at most {@link SWEEP_MAX}; each thousand are a sweep of their own, and all of them end together
+ * @returns the last sweep's number; undefined while another one is under way
  */
 export async function announceSweep(
   ports: SweepPorts,
@@ -44,19 +49,28 @@ export async function announceSweep(
     const sweeps = body.sweeps ?? NONE;
     const now = ports.clock.now();
     if (isUnderWay(sweeps, now)) return undefined;
-    const last = sweeps.last + 1;
+    const records = chunks(sha256, RECORD_MAX);
+    const last = sweeps.last + records.length;
     const after: Repository = { ...body, sweeps: { last, ended: sweeps.last, at: now } };
-    const record: SweepBody = { format: 1, sha256 };
     const expiresAt = Math.floor(now / 1000) + KEPT_SECONDS;
     await ports.table.transact([
       { put: { ...repositoryKey(model.id), body: after }, if: { rev } },
-      { put: { ...sweepKey(model.id, last), body: record, expiresAt }, if: 'absent' },
+      ...records.map((digests, index): Op => {
+        const body: SweepBody = { format: 1, sha256: digests };
+        return { put: { ...sweepKey(model.id, sweeps.last + 1 + index), body, expiresAt }, if: 'absent' };
+      }),
     ]);
     return last;
   });
 }
 
-/** Says that a sweep removes nothing any more. */
+function chunks<T>(all: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, index) =>
+    all.slice(index * size, (index + 1) * size),
+  );
+}
+
+/** Says that a sweep, and those before it, remove nothing any more. */
 export async function endSweep(ports: SweepPorts, model: Owner, number: number): Promise<void> {
   await exclusively(modelChain(model.id), async () => {
     const { body, rev } = await readRepository(ports.table, model.id);
@@ -125,10 +139,16 @@ export async function mayBeGone(
   const { last } = root.sweeps ?? NONE;
   if (last <= since) return false;
   const wanted = new Set(sha256);
-  for (let number = since + 1; number <= last; number++) {
-    const body = (await table.get(sweepKey(model.id, number)))?.body as SweepBody | undefined;
-    // Its record has expired: that request has taken long.
-    if (!body || body.sha256.some((digest) => wanted.has(digest))) return true;
+  for (let from = since + 1; from <= last; from += RECORDS_READ) {
+    const numbers = Array.from(
+      { length: Math.min(RECORDS_READ, last - from + 1) },
+      (_, index) => from + index,
+    );
+    for (const item of await table.getMany(numbers.map((number) => sweepKey(model.id, number)))) {
+      const body = item?.body as SweepBody | undefined;
+      // Its record has expired: that request has taken long.
+      if (!body || body.sha256.some((digest) => wanted.has(digest))) return true;
+    }
   }
   return false;
 }
