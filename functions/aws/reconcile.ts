@@ -3,7 +3,7 @@ import type { EndpointRef } from '../../shared/ports/serving-platform.ts';
 import type { VerifyLater } from '../../shared/registry/verify-work.ts';
 import { everyEndpoint } from '../../shared/serving/every-endpoint.ts';
 import { reconcile } from '../reconcile/handler.ts';
-import { cleanUp, signCheckpoints } from '../reconcile/housekeeping.ts';
+import { type CleanUpPart, cleanUp, signCheckpoints } from '../reconcile/housekeeping.ts';
 import { unsettledEndpoints } from '../reconcile/unsettled-endpoints.ts';
 import { endpointOfEvent } from './ecs-event.ts';
 import { type BatchResult, failures, type Invocation, QueueEvent } from './events.ts';
@@ -86,8 +86,12 @@ async function goOn(
   return { next };
 }
 
-async function doTask(deps: Deps, { task, after }: Task, invocation: Invocation): Promise<object> {
-  const { table, clock, serving, reconcileQueue } = deps;
+async function doTask(
+  deps: Deps,
+  { task, after, failed: before = 0 }: Task,
+  invocation: Invocation,
+): Promise<object> {
+  const { table, clock, serving, reconcileQueue, logger } = deps;
   const wake = async (refs: readonly EndpointRef[]) => {
     for (const endpoint of refs) await reconcileQueue.send({ endpoint });
     return { woken: refs.length };
@@ -107,9 +111,14 @@ async function doTask(deps: Deps, { task, after }: Task, invocation: Invocation)
       const remaining = invocation.getRemainingTimeInMillis();
       const deadline = clock.now() + remaining - Math.min(RESERVE, remaining / 2);
       const verifyLater: VerifyLater = (work) => deps.verifyQueue.send(work);
-      const { bytes, next } = await cleanUp(deps, { after, deadline, verifyLater });
-      if (next) await reconcileQueue.send({ task, after: next });
-      return { ...seen, bytes };
+      const onError = (err: unknown, part: CleanUpPart) =>
+        logger.error({ requestId: invocation.awsRequestId, err, ...part }, 'could not be cleaned up');
+      const { bytes, next, ...now } = await cleanUp(deps, { after, deadline, verifyLater, onError });
+      const failed = before + now.failed;
+      if (next) await reconcileQueue.send({ task, after: next, ...(failed > 0 && { failed }) });
+      // The last message of a round stands for all of them: it becomes a dead letter, which rings an alarm.
+      else if (failed > 0) throw new Error(`${failed} could not be cleaned up; the log tells which and why.`);
+      return { ...seen, bytes, failed };
     }
   }
 }

@@ -17,10 +17,14 @@ const Wake = z.strictObject({
 });
 export type Wake = z.infer<typeof Wake>;
 
-/** What the timers send (infra/constructs/timers.ts); a clean-up that ran out of time goes on after a model, or in a workspace. */
+/**
+ * What the timers send (infra/constructs/timers.ts); a clean-up that ran out of time goes on after a model, or in a workspace,
+ * and tells how many parts failed.
+ */
 const Task = z.strictObject({
   task: z.enum(['reconcile', 'checkpoint', 'clean-up']),
   after: z.strictObject({ workspace: z.string(), model: z.string().optional() }).optional(),
+  failed: z.number().optional(),
 });
 export type Task = z.infer<typeof Task>;
 

@@ -116,7 +116,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
     subscribe: bus.subscribe,
     ready: readiness(table, dataDir.path),
     revision: table.revision,
-    metrics: processMetrics,
+    metrics: processMetrics(() => housekeeping.failures()),
     docs: async () => (await import('../api/docs-page.ts')).renderDocs,
     ...(settings.publicUrl === undefined ? {} : { publicUrl: settings.publicUrl }),
     ...(settings.pushLimit === undefined ? {} : { pushLimit: settings.pushLimit }),

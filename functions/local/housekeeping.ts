@@ -3,7 +3,7 @@ import type { InProcessBus } from '../../shared/adapters/local/in-process-bus.ts
 import type { Ports } from '../../shared/ports/ports.ts';
 import { consolidate, PACKS_MIN, whileGrowing } from '../../shared/registry/consolidate.ts';
 import { modelChain } from '../../shared/registry/keys.ts';
-import { cleanUp, signCheckpoints } from '../reconcile/housekeeping.ts';
+import { type CleanUpPart, cleanUp, signCheckpoints } from '../reconcile/housekeeping.ts';
 
 const CHECKPOINT_MS = 5 * 60_000;
 const CLEAN_UP_MS = 60 * 60_000;
@@ -20,6 +20,12 @@ interface Growth {
   quiet?: NodeJS.Timeout;
 }
 
+export interface Housekeeping {
+  /** Models, and other parts, that the last clean-up could not clean up. */
+  failures(): number;
+  close(): Promise<void>;
+}
+
 /**
  * Signs audit checkpoints every five minutes and cleans up every hour; on AWS a schedule does. A repository that has grown is
  * consolidated meanwhile, and when nothing comes any more.
@@ -28,7 +34,8 @@ export function startHousekeeping(
   ports: Ports,
   logger: Logger,
   subscribe: InProcessBus['subscribe'],
-): { close(): Promise<void> } {
+): Housekeeping {
+  let failures = 0;
   let running = Promise.resolve();
   const run = (task: () => Promise<unknown>) => {
     running = running
@@ -60,11 +67,15 @@ export function startHousekeeping(
   const timers = [
     every(CHECKPOINT_MS, () => signCheckpoints(ports)),
     every(CLEAN_UP_MS, async () => {
-      const { bytes } = await cleanUp(ports);
-      logger.info({ bytes }, 'reclaimed bytes that nothing refers to');
+      const onError = (err: unknown, part: CleanUpPart) =>
+        logger.error({ err, ...part }, 'could not be cleaned up: tried again in an hour');
+      const { bytes, failed } = await cleanUp(ports, { onError });
+      failures = failed;
+      logger.info({ bytes, failed }, 'reclaimed bytes that nothing refers to');
     }),
   ];
   return {
+    failures: () => failures,
     async close() {
       unsubscribe();
       forget();

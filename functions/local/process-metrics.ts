@@ -1,13 +1,22 @@
 import type { Registry } from 'prom-client';
 
-let registry: Promise<Registry> | undefined;
-
 /** The process' own metrics in Prometheus' text format. The library is loaded when they are first asked for. */
-export async function processMetrics(): Promise<string> {
-  registry ??= import('prom-client').then(({ collectDefaultMetrics, Registry }) => {
-    const made = new Registry();
-    collectDefaultMetrics({ register: made });
-    return made;
-  });
-  return (await registry).metrics();
+export function processMetrics(cleanUpFailures: () => number): () => Promise<string> {
+  let registry: Promise<Registry> | undefined;
+  return async () => {
+    registry ??= import('prom-client').then(({ collectDefaultMetrics, Gauge, Registry }) => {
+      const made = new Registry();
+      collectDefaultMetrics({ register: made });
+      new Gauge({
+        name: 'cairn_clean_up_failures',
+        help: 'Models that the last hourly clean-up could not clean up: the log tells which and why.',
+        registers: [made],
+        collect() {
+          this.set(cleanUpFailures());
+        },
+      });
+      return made;
+    });
+    return (await registry).metrics();
+  };
 }

@@ -2,6 +2,7 @@ import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import { commit, exclusively } from '../audit/commit.ts';
 import { CairnError } from '../errors.ts';
+import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Op } from '../ports/table.ts';
 import { modelPrefix } from '../storage/prefix.ts';
@@ -90,18 +91,18 @@ export async function deleteModel(
   });
 }
 
-/** Removes the bytes, packs and records of deleted models; what is interrupted goes on at the next call. @returns bytes reclaimed */
-export async function purgeDeleted(ports: Ports): Promise<number> {
-  let reclaimed = 0;
-  const { items } = await ports.table.query({ pk: PURGES, limit: 100 });
-  for (const item of items) {
-    const { id, workspace } = item.body as Purge;
-    reclaimed += await deletePrefix(ports, modelPrefix(workspace, id));
-    await deletePartition(ports, packsPartition(id));
-    await deletePartition(ports, fileListsPartition(id));
-    await deletePartition(ports, lfsVerificationsPartition(id));
-    await ports.table.transact([{ delete: { pk: item.pk, sk: item.sk }, if: 'any' }]);
-  }
+/** The deleted models whose bytes are still there. */
+export async function* deletedModels({ table }: Pick<Ports, 'table'>): AsyncGenerator<Purge> {
+  for await (const { body } of itemsOf(table, PURGES)) yield body as Purge;
+}
+
+/** Removes the bytes, packs and records of a deleted model; what is interrupted goes on at the next call. @returns bytes reclaimed */
+export async function purgeDeleted(ports: Ports, { id, workspace }: Purge): Promise<number> {
+  const reclaimed = await deletePrefix(ports, modelPrefix(workspace, id));
+  await deletePartition(ports, packsPartition(id));
+  await deletePartition(ports, fileListsPartition(id));
+  await deletePartition(ports, lfsVerificationsPartition(id));
+  await ports.table.transact([{ delete: { pk: PURGES, sk: id }, if: 'any' }]);
   return reclaimed;
 }
 

@@ -3,6 +3,8 @@ import { reconciler } from '../../../functions/aws/reconcile.ts';
 import { verifyAudit } from '../../../shared/audit/verify.ts';
 import { createModel } from '../../../shared/registry/model.ts';
 import { getEndpoint } from '../../../shared/serving/endpoint.ts';
+import { GRACE_MS } from '../../../shared/storage/garbage.ts';
+import { blobKey } from '../../../shared/storage/prefix.ts';
 import { someone } from '../../support/local-ports.ts';
 import { type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
 import { openRecordedServing, REF } from './served-endpoint.ts';
@@ -159,4 +161,29 @@ test('a clean-up that runs out of time goes on behind the model it came to', asy
     { task: 'clean-up', after: { workspace: 'default', model: 'b' } },
     undefined,
   ]);
+});
+
+test('a model that cannot be cleaned up is logged, and the last message of the round fails for it', async () => {
+  for (const name of ['a', 'b']) {
+    const { id } = await createModel(ports, ada, { workspace: 'default', name, description: '', tags: {} });
+    await ports.blobs.put(blobKey('default', id, '0'.repeat(64)), Buffer.from('x'));
+  }
+  ports.clock.advance(Date.now() - ports.clock.now() + 2 * GRACE_MS);
+  let deletions = 0;
+  const blobs: FunctionPorts['blobs'] = {
+    ...ports.blobs,
+    delete: async (key) => {
+      if (deletions++ === 0) throw new Error('a fault');
+      await ports.blobs.delete(key);
+    },
+  };
+  const go = reconciler({ ...ports, blobs, serving: undefined });
+  expect((await go(queueEvent({ task: 'clean-up' }), invocation(0))).batchItemFailures).toEqual([]);
+  const work = ports.sent.at(-1)?.work;
+  expect(work).toEqual({ task: 'clean-up', after: { workspace: 'default', model: 'a' }, failed: 1 });
+  expect((await go(queueEvent(work), invocation(0))).batchItemFailures).toHaveLength(1);
+  expect(deletions).toBe(2);
+  expect(ports.lines).toContainEqual(
+    expect.objectContaining({ message: 'could not be cleaned up', workspace: 'default', model: 'a' }),
+  );
 });

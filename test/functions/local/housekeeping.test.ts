@@ -1,10 +1,13 @@
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { startHousekeeping } from '../../../functions/local/housekeeping.ts';
+import { processMetrics } from '../../../functions/local/process-metrics.ts';
 import { openInProcessBus } from '../../../shared/adapters/local/in-process-bus.ts';
 import { createVersion } from '../../../shared/registry/create-version.ts';
 import { createModel } from '../../../shared/registry/model.ts';
 import { readRepository } from '../../../shared/registry/repository.ts';
+import { GRACE_MS } from '../../../shared/storage/garbage.ts';
+import { blobKey } from '../../../shared/storage/prefix.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../../support/local-ports.ts';
 
 const ada = someone('ada', 'admin');
@@ -43,4 +46,36 @@ test('a repository of many commits is consolidated when no more come, and one of
   await vi.advanceTimersByTimeAsync(2_000);
   await housekeeping.close();
   expect(await upTo()).toEqual([65, undefined]);
+});
+
+test('a model that cannot be cleaned up is in the log and in the metrics', async () => {
+  const bus = openInProcessBus(() => undefined);
+  const { id } = await createModel({ ...local, bus }, ada, {
+    workspace: 'default',
+    name: 'broken',
+    description: '',
+    tags: {},
+  });
+  await local.blobs.put(blobKey('default', id, '0'.repeat(64)), Buffer.from('x'));
+  local.clock.advance(Date.now() - local.clock.now() + 2 * GRACE_MS);
+  const fault = () => Promise.reject(new Error('a fault'));
+  const ports = { ...local, bus, blobs: { ...local.blobs, delete: fault } };
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const lines: string[] = [];
+  const logger = pino({}, { write: (line: string) => void lines.push(line) });
+  const housekeeping = startHousekeeping(ports, logger, bus.subscribe);
+  const metrics = processMetrics(housekeeping.failures);
+  expect(await metrics()).toContain('\ncairn_clean_up_failures 0\n');
+  await vi.advanceTimersByTimeAsync(60 * 60_000);
+  await housekeeping.close();
+  expect(await metrics()).toContain('\ncairn_clean_up_failures 1\n');
+  expect(lines.map((line) => JSON.parse(line))).toContainEqual(
+    expect.objectContaining({
+      level: 50,
+      part: 'model',
+      workspace: 'default',
+      model: 'broken',
+      msg: 'could not be cleaned up: tried again in an hour',
+    }),
+  );
 });

@@ -5,7 +5,7 @@ import { itemsOf } from '../../../shared/ports/items-of.ts';
 import { packItem } from '../../../shared/registry/commit-version.ts';
 import { consolidate } from '../../../shared/registry/consolidate.ts';
 import { createVersion } from '../../../shared/registry/create-version.ts';
-import { deleteModel, purgeDeleted } from '../../../shared/registry/delete-model.ts';
+import { deletedModels, deleteModel, purgeDeleted } from '../../../shared/registry/delete-model.ts';
 import { lfsPointer } from '../../../shared/registry/git/lfs-pointer.ts';
 import { type GitObject, gitObject, ZERO_OID } from '../../../shared/registry/git/object.ts';
 import { selectObjects } from '../../../shared/registry/git/objects-to-send.ts';
@@ -294,7 +294,7 @@ test('a model that is deleted at any moment of a push: the version was made befo
     await deleteModel(ports, ada, gone).catch((error) =>
       expect(error).toMatchObject({ code: 'MODEL_NOT_FOUND' }),
     );
-    await purgeDeleted(ports);
+    for await (const purge of deletedModels(ports)) await purgeDeleted(ports, purge);
     expect((await ports.blobs.list(modelPrefix('default', id))).objects).toEqual([]);
     expect(await Array.fromAsync(itemsOf(ports.table, packsPartition(id)))).toEqual([]);
   }

@@ -3,7 +3,7 @@ import { verifyAudit } from '../../../shared/audit/verify.ts';
 import { aliasHistory, getAlias, listAliases, moveAlias } from '../../../shared/registry/alias.ts';
 import { decideApproval } from '../../../shared/registry/approval.ts';
 import { createReference, createVersion } from '../../../shared/registry/create-version.ts';
-import { deleteModel, purgeDeleted } from '../../../shared/registry/delete-model.ts';
+import { deletedModels, deleteModel, purgeDeleted } from '../../../shared/registry/delete-model.ts';
 import { createModel, getModel, listModels, updateModel } from '../../../shared/registry/model.ts';
 import { reclaim } from '../../../shared/registry/reclaim.ts';
 import { searchModels } from '../../../shared/registry/search.ts';
@@ -109,7 +109,8 @@ describe('models', () => {
     await push('digits', { 'weights.bin': '\u0000weights', 'a.txt': 'text' });
     await deleteModel(ports, ada, ref('digits'));
     await makeModel('digits');
-    expect(await purgeDeleted(ports)).toBeGreaterThan(0);
+    for await (const deleted of deletedModels(ports))
+      expect(await purgeDeleted(ports, deleted)).toBeGreaterThan(0);
     expect((await ports.blobs.list(modelPrefix('default', id))).objects).toEqual([]);
     expect(await verifyAudit(ports, 'default')).toMatchObject({ ok: true });
     await expect(push('digits', { 'a.txt': 'text' })).resolves.toMatchObject({ number: 1 });

@@ -17,6 +17,9 @@ import { interrupted } from '../../support/interrupted-ports.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../../support/local-ports.ts';
 
 const ada = someone('ada', 'admin');
+const onError = (error: unknown) => {
+  throw error;
+};
 const ref = { workspace: 'default', name: 'digits' };
 const draft = { message: 'm', description: '', tags: {}, source: { via: 'upload' as const } };
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -304,9 +307,9 @@ describe('an arrival', () => {
   test('that broke off and never came again leaves bytes for a day', async () => {
     await ports.blobs.put(arrivalStagingKey('default', 'lost', 0), Buffer.from('lost'));
     ports.clock.advance(Date.now() - ports.clock.now());
-    expect(await cleanUp(ports)).toEqual({ bytes: 0 });
+    expect(await cleanUp(ports, { onError })).toEqual({ bytes: 0, failed: 0 });
     ports.clock.advance(25 * 3600 * 1000);
-    expect(await cleanUp(ports)).toEqual({ bytes: 4 });
+    expect(await cleanUp(ports, { onError })).toEqual({ bytes: 4, failed: 0 });
   });
 });
 
@@ -324,7 +327,7 @@ test('a clean-up goes on past a model that is deleted meanwhile, at any moment',
       // The clean-up may hold the model's queue: then it goes on first.
       return Promise.race([deleting, pause(10)]);
     });
-    expect((await cleanUp(watched.ports)).bytes, `call ${at}`).toBe(name.length);
+    expect((await cleanUp(watched.ports, { onError })).bytes, `call ${at}`).toBe(name.length);
     calls = Math.max(calls, watched.calls());
     await (deleting ?? deleteModel(ports, ada, { ...ref, name }));
   }
