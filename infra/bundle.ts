@@ -14,8 +14,6 @@ export const FUNCTIONS = [
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
-const PACKAGE = join(import.meta.dirname, '../package.json');
-
 /** Packages in CommonJS call `require` for what Node has built in. */
 const BANNER =
   "import { createRequire as cairnRequire } from 'node:module'; const require = cairnRequire(import.meta.url);";
@@ -43,12 +41,21 @@ const HASHES: Plugin = {
   },
 };
 
-/** Of the project's own package.json, its version. */
+/** A function has its role's credentials in its environment; the SDK also looks in nine other places, with clients of their own. */
+const CREDENTIALS: Plugin = {
+  name: 'credentials',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/@aws-sdk\/credential-provider-node\/dist-es\/index\.js$/ }, () => ({
+      contents: "export { fromEnv as defaultProvider } from '@aws-sdk/credential-provider-env';",
+    }));
+  },
+};
+
+/** Of a package.json, its version: all that is read of one. */
 const VERSION: Plugin = {
   name: 'version',
   setup({ onLoad }) {
     onLoad({ filter: /package\.json$/ }, async ({ path }) => {
-      if (path !== PACKAGE) return undefined;
       const { version } = JSON.parse(await readFile(path, 'utf8'));
       return { contents: JSON.stringify({ version }), loader: 'json' };
     });
@@ -75,11 +82,13 @@ const OPTIONS = {
   conditions: ['module'],
   outExtension: { '.js': '.mjs' },
   banner: { js: BANNER },
-  plugins: [ENGLISH, HASHES, VERSION],
+  plugins: [CREDENTIALS, ENGLISH, HASHES, VERSION],
   minify: true,
   sourcemap: true,
   sourcesContent: false,
   legalComments: 'none',
   metafile: true,
+  // What the SDK's user agent in browsers is read with: nothing imports it, and esbuild makes a file of it all the same.
+  external: ['bowser'],
   logLevel: 'error',
 } as const satisfies BuildOptions;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { IssuerTrust } from '../shared/access/issuer.ts';
 import { writeIssuerSettings } from '../shared/access/issuer-settings.ts';
 

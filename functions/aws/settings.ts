@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { IssuerTrust } from '../../shared/access/issuer.ts';
 import { readIssuerSettings } from '../../shared/access/issuer-settings.ts';
 

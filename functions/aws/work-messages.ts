@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What is to be verified, for `verify-upload`. */
 export const VerifyWork = z.strictObject({

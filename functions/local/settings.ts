@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type IssuerTrust, isJwt } from '../../shared/access/issuer.ts';
 import { ISSUER_SETTINGS, readIssuerSettings } from '../../shared/access/issuer-settings.ts';
 import { CHOSEN_TOKEN_MIN } from '../../shared/access/token.ts';

@@ -5,7 +5,7 @@ import { get as getHttps } from 'node:https';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pMap from 'p-map';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../../shared/errors.ts';
 import { filesDigest } from '../../shared/serving/files-digest.ts';
 import type { Log } from './log.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../../shared/errors.ts';
 
 export const ListedFile = z.object({

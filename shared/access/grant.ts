@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 import { includesRole, ROLES, type Role } from './role.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../errors.ts';
 import type { TokenClaims, TokenVerifier } from '../ports/token-verifier.ts';
 import type { Caller } from './caller.ts';

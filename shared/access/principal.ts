@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Cairn's own controllers act under such names; nobody else may. */
 export const SYSTEM = 'system:';

@@ -2,7 +2,7 @@ import { errors } from 'jose';
 import { createRemoteJWKSet, customFetch } from 'jose/jwks/remote';
 import { decodeJwt } from 'jose/jwt/decode';
 import { jwtVerify } from 'jose/jwt/verify';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type IssuerTrust, isSafeUrl } from '../access/issuer.ts';
 import { CairnError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';

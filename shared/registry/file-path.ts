@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what a path must not have
 const CONTROL = /[\u0000-\u001f\u007f]/;

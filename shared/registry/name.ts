@@ -1,5 +1,4 @@
-import { z } from 'zod';
-import { anyRecord } from './any-record.ts';
+import * as z from 'zod';
 
 const bytes = (text: string) => Buffer.byteLength(text, 'utf8');
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what a name must not have

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../errors.ts';
 import type { ReplicaRange, Resources } from '../ports/serving-platform.ts';
 import { ON_PROCESSES, type PlatformOffer, settle } from './platform-offer.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What MLflow's registry tells webhooks of (mlflow/entities/webhook.py), without the gateway's budgets. */
 const ACTIONS = {

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../../../shared/errors.ts';
 import type { ListPage } from '../../../shared/ports/page.ts';
 import { findModelById } from '../../../shared/registry/model.ts';

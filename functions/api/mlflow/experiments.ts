@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../../../shared/errors.ts';
 import { artifactPathOf, experimentArtifactUri } from '../../../shared/tracking/artifact-uri.ts';
 import {

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Protocol Buffers' JSON as MLflow's clients write it: integers also as text, null for what is not given, a repeated

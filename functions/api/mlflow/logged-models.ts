@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { artifactOwner } from '../../../shared/tracking/artifact.ts';
 import { loggedModelArtifactUri } from '../../../shared/tracking/artifact-uri.ts';
 import {

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../../../shared/errors.ts';
 import { listAliases, moveAlias } from '../../../shared/registry/alias.ts';
 import { getModel, type StoredModel } from '../../../shared/registry/model.ts';

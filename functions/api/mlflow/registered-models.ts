@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../../../shared/errors.ts';
 import { moveAlias } from '../../../shared/registry/alias.ts';
 import { deleteModel } from '../../../shared/registry/delete-model.ts';

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Caller } from '../../../shared/access/caller.ts';
 import type { Ports } from '../../../shared/ports/ports.ts';
 import type { VerifyLater } from '../../../shared/registry/verify-work.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../../../shared/errors.ts';
 import type { WebhookSender } from '../../../shared/ports/webhook-sender.ts';
 import { Description } from '../../../shared/registry/name.ts';

@@ -1,5 +1,5 @@
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CairnError } from '../../errors.ts';
 import type { Signature, TensorSpec } from './signature.ts';
 

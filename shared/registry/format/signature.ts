@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** One input or output of a model. */
 export const TensorSpec = z.strictObject({
