@@ -14,7 +14,7 @@ import { signReads, takeIncoming, writeBlobs } from '../permissions/blob-access.
 import { keyThrough, openDataKeys, signRevisions, useKeys, verifyRevisions } from '../permissions/key-use.ts';
 import { publishEvents, sendTo, takeFrom } from '../permissions/messages.ts';
 import { readContainerLogs, runRevisions } from '../permissions/serving.ts';
-import { readTable, writeTable } from '../permissions/table-access.ts';
+import { useTable } from '../permissions/table-access.ts';
 import { readAlarms, writeAlarms } from '../permissions/watching.ts';
 import { CairnFunction } from './cairn-function.ts';
 import type { NotificationTopic } from './notification-topic.ts';
@@ -94,15 +94,11 @@ export class Functions extends Construct {
         memoryMiB,
         timeout,
         environment: { ...environment, ...issuer },
-        permissions,
+        permissions: [...useTable(name, table, keys.data), ...permissions],
         reservedConcurrency,
       }).function;
 
-    const changes = [
-      ...writeTable(table, keys.data),
-      ...writeBlobs(models, keys.data),
-      ...publishEvents(events.topic, keys.data),
-    ];
+    const changes = [...writeBlobs(models, keys.data), ...publishEvents(events.topic, keys.data)];
     const rollouts = platform ? [...writeAlarms(platform), ...runRevisions(platform)] : [];
 
     this.api = make(
@@ -157,12 +153,7 @@ export class Functions extends Construct {
       'what happened to models is told to the webhooks',
       256,
       TIMEOUTS.deliverWebhook,
-      [
-        ...writeTable(table, keys.data),
-        openDataKeys(keys.data),
-        takeFrom(webhooks.queue),
-        sendTo(webhooks.queue),
-      ],
+      [openDataKeys(keys.data), takeFrom(webhooks.queue), sendTo(webhooks.queue)],
     );
     for (const [handler, { queue }] of [
       [deliverWebhook, webhooks],
@@ -189,20 +180,15 @@ export class Functions extends Construct {
     alarms.topic.addSubscription(
       new LambdaSubscription(onAlarm, { deadLetterQueue: props.alarmDeadLetters }),
     );
-    this.authorizer = make(
-      'authorizer',
-      'who may call an endpoint',
-      512,
-      TIMEOUTS.authorizer,
-      [...readTable(table, keys.data)],
-      { issuer },
-    );
+    this.authorizer = make('authorizer', 'who may call an endpoint', 512, TIMEOUTS.authorizer, [], {
+      issuer,
+    });
     this.revisionFiles = make(
       'revision-files',
       'a task asks where the files of its revision are',
       512,
       TIMEOUTS.revisionFiles,
-      [...readTable(table, keys.data), ...signReads(models, keys.data), verifyRevisions(keys.signing)],
+      [...signReads(models, keys.data), verifyRevisions(keys.signing)],
     );
     this.all = {
       ...this.all,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { bundle, type FunctionName } from '../../infra/bundle.ts';
+import { TABLE_RULES } from '../../infra/permissions/table-rules.ts';
 import { SERVING, synthesised, type Template } from './synthesised.ts';
 
 const { CairnData, Cairn } = synthesised({ ...SERVING, 'cairn:tracing': true });
@@ -12,6 +13,7 @@ interface Statement {
   readonly Effect: string;
   readonly Action: string | string[];
   readonly Resource: unknown;
+  readonly Condition?: unknown;
 }
 
 const list = <T>(value: T | T[]): T[] => (Array.isArray(value) ? value : [value]);
@@ -126,6 +128,42 @@ test('a model server may do nothing', () => {
   ).toEqual(['ServingRolesExecution', 'ServingRolesInfrastructure']);
 });
 
+describe('a function reaches the partitions of the table that its tests hold it to', () => {
+  test.each(Object.entries(FOLDERS))('%s', (role, folder) => {
+    const ofTable = (roles[role] ?? [])
+      .filter(({ Action }) => list(Action).some((action) => action.startsWith('dynamodb:')))
+      .map(({ Action, Condition }) => ({ actions: list(Action), condition: Condition }));
+    expect(ofTable).toEqual(
+      TABLE_RULES[folder].map(({ actions, only, not }) => ({
+        actions: actions.map((action) => `dynamodb:${action}`),
+        condition: only
+          ? { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': only } }
+          : not && { 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': not } },
+      })),
+    );
+  });
+
+  test('which for three of them are few', () => {
+    expect(TABLE_RULES).toMatchObject({
+      authorizer: [{ actions: ['GetItem'], only: ['tokens'] }],
+      'deliver-webhook': [{}, { only: ['webhook-outbox'] }],
+      'revision-files': [{ only: ['endpoint/*', 'files/*'] }],
+    });
+  });
+
+  test('and only the API changes tokens', () => {
+    const changes = Object.entries(TABLE_RULES).filter(([, rules]) =>
+      rules.some(
+        ({ actions, only, not = [] }) =>
+          actions.includes('PutItem') &&
+          (only === undefined || only.includes('tokens')) &&
+          !not.includes('tokens'),
+      ),
+    );
+    expect(changes.map(([name]) => name)).toEqual(['api']);
+  });
+});
+
 /** What comes along in a bundle with the adapter of a port that the function uses one half of, or does not use at all. */
 const NEVER_CALLED: Readonly<Record<FunctionName, RegExp>> = {
   api: /^(application-autoscaling|ecs|elasticloadbalancing):|^cloudwatch:(Put|Delete)/,
@@ -134,9 +172,9 @@ const NEVER_CALLED: Readonly<Record<FunctionName, RegExp>> = {
   reconcile: /^logs:/,
   'on-alarm': /^logs:|^kms:Verify$/,
   'deliver-webhook': /^(s3|sns):|^kms:(Sign|Verify|GenerateDataKey)$/,
-  authorizer: /^(kms|s3|sns|sqs):|^dynamodb:(Put|Delete|TransactWrite)/,
+  authorizer: /^(kms|s3|sns|sqs):|^dynamodb:(Put|Delete|TransactWrite|BatchGet|Query)/,
   'revision-files':
-    /^(sns|sqs):|^kms:(Sign|GenerateDataKey)$|^dynamodb:(Put|Delete|TransactWrite)|^s3:(Put|Delete|List|Upload|\w+Multipart)/,
+    /^(sns|sqs):|^kms:(Sign|GenerateDataKey)$|^dynamodb:(Put|Delete|TransactWrite|Query)|^s3:(Put|Delete|List|Upload|\w+Multipart)/,
 };
 /** The SDK's own, for directory buckets and endpoint discovery: neither is used. */
 const BY_SDK = ['s3:CreateSession', 'dynamodb:DescribeEndpoints'];

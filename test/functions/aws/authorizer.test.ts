@@ -6,7 +6,7 @@ import { issueToken, revokeToken } from '../../../shared/access/token.ts';
 import { openOidcIssuer } from '../../../shared/adapters/oidc-issuer.ts';
 import { startIssuer, type TestIssuer } from '../../support/issuer.ts';
 import { someone } from '../../support/local-ports.ts';
-import { type FunctionPorts, invocation, openFunctionPorts } from './aws-fixture.ts';
+import { asRole, type FunctionPorts, invocation, openFunctionPorts } from './aws-fixture.ts';
 
 const admin = someone('ada', 'admin');
 const API = 'arn:aws:execute-api:us-east-1:123456789012:abc123/cairn';
@@ -31,7 +31,7 @@ const request = (headers: object) => ({
   requestContext: { requestId: 'c6af9ac6-7b61-11e6-9a41-93e8deadbeef', stage: 'cairn', httpMethod: 'POST' },
 });
 
-const ask = (headers: object) => authoriser(ports)(request(headers), invocation());
+const ask = (headers: object) => authoriser(asRole('authorizer', ports))(request(headers), invocation());
 
 async function tokenOf(principal: string, grant: Omit<Grant, 'role'>) {
   const grants = [{ role: 'viewer' as const, ...grant }];
@@ -81,7 +81,10 @@ describe('with tokens of an issuer', () => {
   afterEach(() => issuer.stop());
 
   const askWith = (token: string) =>
-    authoriser({ ...ports, issuer: trusted })(request({ Authorization: `Bearer ${token}` }), invocation());
+    authoriser({ ...asRole('authorizer', ports), issuer: trusted })(
+      request({ Authorization: `Bearer ${token}` }),
+      invocation(),
+    );
 
   test('whoever has a role may call, whoever has none may not, and what is expired is unauthorised', async () => {
     const token = await issuer.sign({ sub: 'ada', groups: ['callers'] });

@@ -4,7 +4,9 @@ import type { Invocation } from '../../../functions/aws/events.ts';
 import type { AwsPorts } from '../../../functions/aws/ports.ts';
 import { tellingBus } from '../../../functions/aws/telling-bus.ts';
 import type { Task, VerifyWork, Wake, WebhookWork } from '../../../functions/aws/work-messages.ts';
+import type { FunctionName } from '../../../infra/bundle.ts';
 import { type LocalPorts, openLocalPorts } from '../../support/local-ports.ts';
+import { tableOfRole } from './table-of-role.ts';
 
 export interface FunctionPorts extends LocalPorts, AwsPorts {
   readonly clock: LocalPorts['clock'];
@@ -42,6 +44,12 @@ export async function openFunctionPorts(): Promise<FunctionPorts> {
     logger,
   };
 }
+
+/** The same, with what the function's role may do to the table. */
+export const asRole = <P extends AwsPorts>(name: FunctionName, ports: P): P => ({
+  ...ports,
+  table: tableOfRole(name, ports.table),
+});
 
 export const invocation = (remaining = 900_000): Invocation => ({
   awsRequestId: '8f6d4309-95f8-4815-804c-15d3dd3674ef',

@@ -5,7 +5,7 @@ import { createModel } from '../../../shared/registry/model.ts';
 import { outbox } from '../../../shared/webhooks/outbox.ts';
 import { createWebhook } from '../../../shared/webhooks/webhook.ts';
 import { someone } from '../../support/local-ports.ts';
-import { type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
+import { asRole, type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
 
 const ada = someone('ada', 'admin');
 const WEBHOOK = {
@@ -41,7 +41,7 @@ const createTold = (name = 'told') =>
   createModel(ports, ada, { workspace: 'default', name, description: '', tags: {} });
 const waiting = () => Array.fromAsync(outbox(ports.table));
 const run = (...bodies: unknown[]) =>
-  deliverWebhooks({ ...ports, sender })(queueEvent(...bodies), invocation());
+  deliverWebhooks({ ...asRole('deliver-webhook', ports), sender })(queueEvent(...bodies), invocation());
 
 /** Hands over what was sent to the queue until nothing is left; how long each message was to wait. */
 async function runQueue(): Promise<number[]> {
@@ -113,4 +113,11 @@ test('a message whose work failed comes again alone', async () => {
   expect(await run({ outbox: event?.id })).toEqual({ batchItemFailures: [] });
   await runQueue();
   expect(posts).toHaveLength(1);
+});
+
+test('its role may change nothing but the outbox, and reads no tokens', async () => {
+  const { table } = asRole('deliver-webhook', ports);
+  const put = { pk: 'tokens', sk: 'mine', body: {} };
+  await expect(table.transact([{ put, if: 'absent' }])).rejects.toThrow('may not PutItem in "tokens"');
+  await expect(table.get(put)).rejects.toThrow('may not GetItem in "tokens"');
 });

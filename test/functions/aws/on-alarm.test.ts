@@ -4,7 +4,7 @@ import { reconciler } from '../../../functions/aws/reconcile.ts';
 import { getEndpoint, updateEndpoint } from '../../../shared/serving/endpoint.ts';
 import { ON_ECS } from '../../../shared/serving/platform-offer.ts';
 import { someone } from '../../support/local-ports.ts';
-import { type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
+import { asRole, type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
 import { openRecordedServing, REF } from './served-endpoint.ts';
 
 const ada = someone('ada', 'admin');
@@ -57,10 +57,10 @@ const alarm = (AlarmName: string) => ({
 });
 
 const deliver = (message: object) =>
-  alarmHandler({ ...ports, serving: served.serving })(topicEvent(message), invocation());
+  alarmHandler({ ...asRole('on-alarm', ports), serving: served.serving })(topicEvent(message), invocation());
 
 async function settle() {
-  const go = reconciler({ ...ports, serving: served.serving });
+  const go = reconciler({ ...asRole('reconcile', ports), serving: served.serving });
   for (let work: unknown = { endpoint: REF }; work; ) {
     ports.sent.length = 0;
     await go(queueEvent(work), invocation());

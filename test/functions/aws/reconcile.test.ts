@@ -6,7 +6,7 @@ import { getEndpoint } from '../../../shared/serving/endpoint.ts';
 import { GRACE_MS } from '../../../shared/storage/garbage.ts';
 import { blobKey } from '../../../shared/storage/prefix.ts';
 import { someone } from '../../support/local-ports.ts';
-import { type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
+import { asRole, type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
 import { openRecordedServing, REF } from './served-endpoint.ts';
 
 const ada = someone('ada', 'admin');
@@ -20,7 +20,7 @@ beforeEach(async () => {
 afterEach(() => ports.close());
 
 const deliver = (...bodies: unknown[]) =>
-  reconciler({ ...ports, serving: served.serving })(queueEvent(...bodies), invocation());
+  reconciler({ ...asRole('reconcile', ports), serving: served.serving })(queueEvent(...bodies), invocation());
 const status = async () => (await getEndpoint(ports, ada, REF)).status;
 
 /** Source: docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_cwe_events.html. */
@@ -94,7 +94,7 @@ test('while an endpoint moves, it is looked at again within the timer’s minute
     ...served.serving,
     platform: { ...platform, kind: 'rollout' as const, rollOut: async () => {} },
   };
-  const go = reconciler({ ...ports, serving: moving });
+  const go = reconciler({ ...asRole('reconcile', ports), serving: moving });
   const began = ports.clock.now();
   let looks = 0;
   for (let work: unknown = { endpoint: REF }; work; looks++) {
@@ -119,7 +119,7 @@ test('of an endpoint whose platform does not answer, all messages come again, an
   async function observe(): Promise<never> {
     throw new Error('Rate exceeded');
   }
-  const go = reconciler({ ...ports, serving: failing });
+  const go = reconciler({ ...asRole('reconcile', ports), serving: failing });
   const answer = await go(
     queueEvent({ endpoint: REF }, { task: 'checkpoint' }, DEPLOYED, 'nonsense'),
     invocation(),
@@ -148,7 +148,7 @@ test('a clean-up that runs out of time goes on behind the model it came to', asy
   for (const name of ['a', 'b', 'c']) {
     await createModel(ports, ada, { workspace: 'default', name, description: '', tags: {} });
   }
-  const go = reconciler({ ...ports, serving: undefined });
+  const go = reconciler({ ...asRole('reconcile', ports), serving: undefined });
   const cleaned: unknown[] = [];
   for (let work: unknown = { task: 'clean-up' }; work; ) {
     ports.sent.length = 0;

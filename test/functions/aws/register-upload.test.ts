@@ -8,7 +8,7 @@ import { CairnError } from '../../../shared/errors.ts';
 import { listModels } from '../../../shared/registry/model.ts';
 import { listFiles, listVersions } from '../../../shared/registry/version.ts';
 import { someone } from '../../support/local-ports.ts';
-import { type FunctionPorts, openFunctionPorts, queueEvent } from './aws-fixture.ts';
+import { asRole, type FunctionPorts, openFunctionPorts, queueEvent } from './aws-fixture.ts';
 
 const ada = someone('ada', 'admin');
 const BUCKET = 'incoming';
@@ -100,7 +100,8 @@ beforeEach(async () => {
 });
 afterEach(() => ports.close());
 
-const deliver = (...bodies: unknown[]) => registerUploads({ ...ports, incoming })(queueEvent(...bodies));
+const deliver = (...bodies: unknown[]) =>
+  registerUploads({ ...asRole('register-upload', ports), incoming })(queueEvent(...bodies));
 
 async function versionsOf(name: string) {
   const ref = { workspace: 'default', name };

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { reconciler } from '../../../functions/aws/reconcile.ts';
 import { revisionFilesDoor } from '../../../functions/aws/revision-files.ts';
+import { registeredVersions } from '../../../shared/serving/registered-versions.ts';
 import { filesToken } from '../../../shared/serving/revision-files.ts';
-import { type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
+import { asRole, type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
 import { openRecordedServing, REF } from './served-endpoint.ts';
 
 let ports: FunctionPorts;
@@ -11,13 +12,18 @@ beforeEach(async () => {
   ports = await openFunctionPorts();
   served = openRecordedServing(ports);
   await served.endpoint();
-  await reconciler({ ...ports, serving: served.serving })(queueEvent({ endpoint: REF }), invocation());
+  await reconciler({ ...asRole('reconcile', ports), serving: served.serving })(
+    queueEvent({ endpoint: REF }),
+    invocation(),
+  );
 });
 afterEach(() => ports.close());
 
+const role = () => asRole('revision-files', ports);
+
 /** Source: docs.aws.amazon.com/lambda/latest/dg/services-alb.html, "Application Load Balancer request event". */
 const ask = (authorization: string) =>
-  revisionFilesDoor({ ...ports, versions: served.serving.versions })(
+  revisionFilesDoor({ ...role(), versions: registeredVersions(role()) })(
     {
       requestContext: {
         elb: { targetGroupArn: 'arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/files/1' },

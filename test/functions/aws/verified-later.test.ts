@@ -9,7 +9,7 @@ import { parseSettings } from '../../../functions/aws/settings.ts';
 import { verifyUploads } from '../../../functions/aws/verify-upload.ts';
 import { ensureAdminToken } from '../../../shared/access/token.ts';
 import type { BlobStat, BlobStore } from '../../../shared/ports/blob-store.ts';
-import { type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
+import { asRole, type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
 import { ENV } from './environment.ts';
 
 /** What is too much for a request is verified after it, by the function that verifies uploads. */
@@ -86,7 +86,9 @@ async function deliver(to: AwsPorts & FunctionPorts = ports, remaining?: number)
   let messages = 0;
   for (let next = local.sent.shift(); next; next = local.sent.shift()) {
     messages++;
-    expect(await verifyUploads(to)(queueEvent(next.work), invocation(remaining))).toEqual({
+    expect(
+      await verifyUploads(asRole('verify-upload', to))(queueEvent(next.work), invocation(remaining)),
+    ).toEqual({
       batchItemFailures: [],
     });
   }
@@ -206,7 +208,10 @@ describe('a version of a run’s large artifact', () => {
     await register();
     local.sent.length = 0;
     const cleanUp = () =>
-      reconciler({ ...ports, serving: undefined })(queueEvent({ task: 'clean-up' }), invocation());
+      reconciler({ ...asRole('reconcile', ports), serving: undefined })(
+        queueEvent({ task: 'clean-up' }),
+        invocation(),
+      );
     await cleanUp();
     expect(local.sent).toEqual([]);
     local.clock.advance(31 * 60_000);

@@ -7,7 +7,7 @@ import { createModel } from '../../../shared/registry/model.ts';
 import { createUpload, signParts } from '../../../shared/registry/upload.ts';
 import { getVersion } from '../../../shared/registry/version.ts';
 import { someone } from '../../support/local-ports.ts';
-import { type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
+import { asRole, type FunctionPorts, invocation, openFunctionPorts, queueEvent } from './aws-fixture.ts';
 
 const ada = someone('ada', 'admin');
 const ref = { workspace: 'default', name: 'digits' };
@@ -39,7 +39,7 @@ const version = () => getVersion(ports, ada, { ...ref, number: 1 });
 
 test('an upload becomes a version, once for however many messages', async () => {
   const work = await sent(randomBytes(65 * MIB));
-  const verify = verifyUploads(ports);
+  const verify = verifyUploads(asRole('verify-upload', ports));
   expect(await verify(queueEvent(work), invocation())).toEqual({ batchItemFailures: [] });
   expect(await version()).toMatchObject({ status: 'READY', number: 1 });
   expect(await verify(queueEvent(work), invocation())).toEqual({ batchItemFailures: [] });
@@ -60,7 +60,7 @@ test('before its time is over it sends itself on, and the next run goes on where
       return slowly(await ports.blobs.get(key, range));
     },
   };
-  const verify = verifyUploads({ ...ports, blobs });
+  const verify = verifyUploads({ ...asRole('verify-upload', ports), blobs });
   let runs = 0;
   for (let body: unknown = work; body; runs++) {
     ports.sent.length = 0;
@@ -88,7 +88,9 @@ async function* slowly(bytes: AsyncIterable<Uint8Array>) {
 
 test('a digest that does not fit fails the version and ends the message', async () => {
   const work = await sent(randomBytes(65 * MIB), '0'.repeat(64));
-  expect(await verifyUploads(ports)(queueEvent(work), invocation())).toEqual({ batchItemFailures: [] });
+  expect(await verifyUploads(asRole('verify-upload', ports))(queueEvent(work), invocation())).toEqual({
+    batchItemFailures: [],
+  });
   expect(await version()).toMatchObject({ status: 'FAILED', failure: expect.stringContaining('SHA-256') });
   expect(ports.lines).toMatchObject([{ code: 'DIGEST_MISMATCH', requestId: invocation().awsRequestId }]);
 });
@@ -96,14 +98,19 @@ test('a digest that does not fit fails the version and ends the message', async 
 test('a store that does not answer brings the message back', async () => {
   const work = await sent(randomBytes(65 * MIB));
   const blobs = { ...ports.blobs, copy: () => Promise.reject(new Error('SlowDown')) };
-  const failed = await verifyUploads({ ...ports, blobs })(queueEvent(work), invocation());
+  const failed = await verifyUploads({ ...asRole('verify-upload', ports), blobs })(
+    queueEvent(work),
+    invocation(),
+  );
   expect(failed).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-1' }] });
-  expect(await verifyUploads(ports)(queueEvent(work), invocation())).toEqual({ batchItemFailures: [] });
+  expect(await verifyUploads(asRole('verify-upload', ports))(queueEvent(work), invocation())).toEqual({
+    batchItemFailures: [],
+  });
   expect(await version()).toMatchObject({ status: 'READY' });
 });
 
 test('an upload that was aborted or whose model is gone is nothing to come back to', async () => {
-  const verify = verifyUploads(ports);
+  const verify = verifyUploads(asRole('verify-upload', ports));
   const unknown = { ...ref, upload: 'no-such-upload' };
   const nowhere = { workspace: 'default', name: 'gone', upload: 'x' };
   expect(await verify(queueEvent(unknown, nowhere), invocation())).toEqual({ batchItemFailures: [] });
