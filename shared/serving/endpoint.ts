@@ -75,6 +75,15 @@ export async function createEndpoint(
     const rule = 'has 1 to 63 characters of a-z, 0-9 and -, and begins and ends with a letter or digit';
     throw new CairnError('INVALID_ARGUMENT', `An endpoint's name ${rule}.`, 'name');
   }
+  const { namesMax = Number.POSITIVE_INFINITY } = ports.offer ?? {};
+  if (ref.workspace.length + ref.endpoint.length > namesMax) {
+    const rule = `at most ${namesMax} characters together on this platform, whose addresses have no room for more`;
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `The names of an endpoint and its workspace have ${rule}.`,
+      'name',
+    );
+  }
   const parsed = admit(ports, caller, ref, spec, options);
   return exclusively(endpointChain(ref), async () => {
     const target = await targetOf(ports, ref, parsed);

@@ -6,16 +6,25 @@ import type { EndpointSpec, Strategy, WrittenSpec } from './endpoint-spec.ts';
 export interface PlatformOffer {
   readonly platform: 'process' | 'ecs';
   readonly strategies: readonly Strategy['type'][];
+  /** How many characters the names of an endpoint and of its workspace may have together. */
+  readonly namesMax?: number;
 }
 
 export const ON_PROCESSES: PlatformOffer = { platform: 'process', strategies: ['all-at-once', 'canary'] };
+/** Of the 128 characters of a load balancer's path pattern, what `/endpoints/<workspace>/<endpoint>/*` leaves for both names. */
+const ON_BALANCER = 128 - '/endpoints///*'.length;
 /** Traffic between two revisions of one ECS service is shifted by ECS itself. */
 export const ON_ECS: PlatformOffer = {
   platform: 'ecs',
   strategies: ['all-at-once', 'blue-green', 'canary', 'linear'],
+  namesMax: ON_BALANCER,
 };
 /** ECS without the role that lets it shift traffic: new tasks take over from old ones. */
-export const ON_ECS_ROLLING: PlatformOffer = { platform: 'ecs', strategies: ['all-at-once'] };
+export const ON_ECS_ROLLING: PlatformOffer = {
+  platform: 'ecs',
+  strategies: ['all-at-once'],
+  namesMax: ON_BALANCER,
+};
 
 /**
  * The spec with what its platform decides filled in.

@@ -11,6 +11,7 @@ import {
   updateEndpoint,
 } from '../../../shared/serving/endpoint.ts';
 import { everyEndpoint } from '../../../shared/serving/every-endpoint.ts';
+import { ON_ECS } from '../../../shared/serving/platform-offer.ts';
 import { listRollouts, rollbackEndpoint } from '../../../shared/serving/rollback.ts';
 import { ada, openServing, REF, viewer, WAIT } from './serving-fixture.ts';
 
@@ -326,6 +327,16 @@ describe('an endpoint', () => {
     });
     await expect(createEndpoint(it.ports, ada, REF, wanted)).rejects.toMatchObject({ code, field });
     expect(it.events).toEqual([]);
+  });
+
+  test('on ECS has names for which a load balancer’s path pattern has room', async () => {
+    it = await openServing({ 1: {} });
+    const ports = { ...it.ports, offer: ON_ECS };
+    const named = (letters: number) => ({ workspace: 'w'.repeat(letters - 63), endpoint: 'e'.repeat(63) });
+    const onEcs = { model: 'digits', target: { version: 1 } };
+    const refused = { code: 'INVALID_ARGUMENT', field: 'name', detail: expect.stringContaining('114') };
+    await expect(createEndpoint(ports, ada, named(115), onEcs)).rejects.toMatchObject(refused);
+    expect(await createEndpoint(ports, ada, named(114), onEcs)).toMatchObject({ name: 'e'.repeat(63) });
   });
 
   test.each(['', 'Digits', '-a', 'a-', 'a.b', 'a/b', '..', 'x'.repeat(64)])(
