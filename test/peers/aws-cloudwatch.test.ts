@@ -12,6 +12,7 @@ import { openSnsEventBus } from '../../shared/adapters/aws/sns-event-bus.ts';
 import { endpointAlarms } from '../../shared/monitoring/endpoint-alarms.ts';
 import type { AlarmDefinition, MetricDatum } from '../../shared/ports/alarm-service.ts';
 import { alarmServiceContract } from '../contract/alarm-service.ts';
+import { requestsFitTheirDescriptions } from './aws-described.ts';
 import { type Ministack, startMinistack } from './aws-ministack.ts';
 
 let server: Ministack;
@@ -173,3 +174,5 @@ describe('the CloudWatch alarm service', () => {
     expect(await next()).toEqual(event);
   });
 });
+
+requestsFitTheirDescriptions(['cloudwatch:PutDashboard', 'cloudwatch:PutMetricData']);

@@ -2,6 +2,7 @@ import { DescribeServicesCommand, DescribeTaskDefinitionCommand } from '@aws-sdk
 import { DescribeRulesCommand, DescribeTargetGroupsCommand } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { RolloutOrder } from '../../shared/ports/serving-platform.ts';
+import { requestsFitTheirDescriptions } from './aws-described.ts';
 import { NOTHING, openEcs, orderOf, REF } from './aws-ecs-fixture.ts';
 import { type Ministack, startMinistack } from './aws-ministack.ts';
 
@@ -192,3 +193,5 @@ describe('ECS platform on ministack, which replaces tasks', () => {
     expect((await it.platform.observe(REF)).weights).toEqual({ 3: 100 });
   });
 });
+
+requestsFitTheirDescriptions(['ecs:CreateService', 'ecs:RegisterTaskDefinition', 'elbv2:CreateRule']);

@@ -3,6 +3,7 @@ import { CreateKeyCommand, GetPublicKeyCommand, KMSClient } from '@aws-sdk/clien
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openKmsKeyService } from '../../shared/adapters/aws/kms-key-service.ts';
 import type { KeyService } from '../../shared/ports/key-service.ts';
+import { requestsFitTheirDescriptions } from './aws-described.ts';
 import { type Ministack, startMinistack } from './aws-ministack.ts';
 
 let server: Ministack;
@@ -51,3 +52,5 @@ test('a data key is unwrapped as it was, and every one is another', async () => 
   expect(Buffer.from(await keys.unwrapDataKey(first.wrapped))).toEqual(Buffer.from(first.plain));
   await expect(keys.unwrapDataKey(Buffer.from('no data key'))).rejects.toThrow();
 });
+
+requestsFitTheirDescriptions(['kms:Decrypt', 'kms:GenerateDataKey', 'kms:Sign', 'kms:Verify']);

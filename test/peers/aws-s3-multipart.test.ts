@@ -3,6 +3,7 @@ import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openS3BlobStore } from '../../shared/adapters/aws/s3-blob-store.ts';
 import type { BlobStore } from '../../shared/ports/blob-store.ts';
+import { requestsFitTheirDescriptions } from './aws-described.ts';
 import { startVersitygw, type Versitygw } from './aws-versitygw.ts';
 
 const MIB = 1024 * 1024;
@@ -141,3 +142,5 @@ function pattern(size: number): Buffer {
   for (let n = 0; n < words.length; n++) words[n] = Math.imul(n + 1, 0x9e3779b1);
   return Buffer.from(words.buffer, 0, size);
 }
+
+requestsFitTheirDescriptions(['s3:UploadPart', 's3:UploadPartCopy']);

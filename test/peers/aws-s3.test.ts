@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openS3BlobStore } from '../../shared/adapters/aws/s3-blob-store.ts';
 import { blobStoreContract } from '../contract/blob-store.ts';
+import { requestsFitTheirDescriptions } from './aws-described.ts';
 import { startVersitygw } from './aws-versitygw.ts';
 
 for (const checksums of ['crc64nvme', 'when-required'] as const) {
@@ -14,3 +15,5 @@ for (const checksums of ['crc64nvme', 'when-required'] as const) {
     };
   });
 }
+
+requestsFitTheirDescriptions(['s3:CopyObject', 's3:ListObjectsV2', 's3:ListParts', 's3:PutObject']);

@@ -156,7 +156,7 @@ export function documentedEcs(account: Account, changes: Partial<EcsPlatformOpti
     balancing: new ElasticLoadBalancingV2Client(config),
     scaling: new ApplicationAutoScalingClient(config),
     logs: new CloudWatchLogsClient(config),
-    clock: { now: () => 0 },
+    clock: { now: () => Date.UTC(2026, 0, 1) },
     region: 'us-east-1',
     cluster: 'cairn',
     vpc: 'vpc-1',
@@ -182,7 +182,8 @@ export function documentedEcs(account: Account, changes: Partial<EcsPlatformOpti
   };
 }
 
-const xml = (name: string, result: string): Answer => ({
+/** An answer of Elastic Load Balancing. */
+export const xml = (name: string, result: string): Answer => ({
   body: `<${name}Response><${name}Result>${result}</${name}Result></${name}Response>`,
   headers: { 'content-type': 'text/xml' },
 });
