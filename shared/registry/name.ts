@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { anyRecord } from './any-record.ts';
 
 const bytes = (text: string) => Buffer.byteLength(text, 'utf8');
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what a name must not have
