@@ -91,5 +91,9 @@ async function newestReady(client: Client, ref: ModelRef): Promise<Version | und
   return undefined;
 }
 
+/** A word as a shell takes it. */
+export const shellWord = (text: string) =>
+  /^[\w.@/-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+
 /** How the reference is written, without the workspace. */
 export const refText = ({ model }: Pick<ModelRef, 'model'>, version: number) => `${model}@${version}`;

@@ -6,7 +6,7 @@ import { path as urlPath } from '../client.ts';
 import { run } from '../context.ts';
 import { git, mustGit } from '../git.ts';
 import { LFS_FILTER, requireLfs, trackModelFiles } from '../lfs-tracking.ts';
-import { modelPath, parseModelRef } from '../model-ref.ts';
+import { modelPath, parseModelRef, shellWord } from '../model-ref.ts';
 
 export function clone(program: Command): void {
   program
@@ -108,6 +108,5 @@ async function goOn(target: string, options: readonly string[], signal: AbortSig
 
 /** This very program as Git's credential helper. */
 function helper(): string {
-  const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
-  return `!${quoted(process.execPath)} ${quoted(process.argv[1] ?? '')} credential`;
+  return `!${shellWord(process.execPath)} ${shellWord(process.argv[1] ?? '')} credential`;
 }

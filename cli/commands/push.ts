@@ -7,7 +7,14 @@ import { path as apiPath } from '../client.ts';
 import { type Context, onInterrupt, run } from '../context.ts';
 import { git, mustGit } from '../git.ts';
 import { requireLfs, trackModelFiles } from '../lfs-tracking.ts';
-import { type ModelRef, modelPath, parseModelRef, refText, refuseNumberAlias } from '../model-ref.ts';
+import {
+  type ModelRef,
+  modelPath,
+  parseModelRef,
+  refText,
+  refuseNumberAlias,
+  shellWord,
+} from '../model-ref.ts';
 import { bytes, plural } from '../output.ts';
 import { startProgress } from '../progress.ts';
 import { isInteractive, requireConsent } from '../prompt.ts';
@@ -192,12 +199,13 @@ async function readInline({ path, file, size }: LocalFile) {
 function summary(version: Version, aliases: readonly Alias[]): string {
   const { model, version: number, commit, fileCount, size, format, framework } = version;
   const kind = [framework, format].filter((word, at, all) => word && all.indexOf(word) === at).join(' ');
-  const ref = refText(version, number);
-  const quoted = /^[\w.@-]+$/.test(ref) ? ref : `"${ref}"`;
+  const ref = shellWord(refText(version, number));
+  // What endpoints run; other formats are kept and not served.
+  const next = format === 'onnx' || format === 'mlflow' ? 'deploy' : 'show';
   return [
     `Pushed ${model} version ${number} (${plural(fileCount, 'file')}, ${bytes(size)}${kind && `, ${kind}`}).`,
     ...(commit ? [`Commit ${commit}`] : []),
     ...aliases.map(({ alias }) => `Alias ${alias} points to version ${number}.`),
-    `Next: cairn deploy ${quoted}`,
+    `Next: cairn ${next} ${ref}`,
   ].join('\n');
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Version } from '../api.ts';
 import { usageError } from '../cli-error.ts';
 import { run } from '../context.ts';
-import { parseModelRef, refText, resolveVersion, versionPath } from '../model-ref.ts';
+import { parseModelRef, refText, resolveVersion, shellWord, versionPath } from '../model-ref.ts';
 
 export function revert(program: Command): void {
   program
@@ -27,7 +27,7 @@ export function revert(program: Command): void {
         output.result(made, () =>
           [
             `${refText(made, made.version)} has the bytes of ${refText(old, old.version)}.`,
-            `Next: cairn deploy ${refText(made, made.version)}`,
+            `Next: cairn deploy ${shellWord(refText(made, made.version))}`,
           ].join('\n'),
         );
       }),

@@ -3,7 +3,15 @@ import type { TensorSpec } from '../../shared/registry/format/signature.ts';
 import type { Alias, Artifact, Model, Version } from '../api.ts';
 import { hasCode } from '../cli-error.ts';
 import { type Context, run } from '../context.ts';
-import { type ModelRef, modelPath, parseModelRef, resolveVersion, versionPath } from '../model-ref.ts';
+import {
+  type ModelRef,
+  modelPath,
+  parseModelRef,
+  refText,
+  resolveVersion,
+  shellWord,
+  versionPath,
+} from '../model-ref.ts';
 import { bytes, fields, pairsText, plural, table, when } from '../output.ts';
 
 const FILES_SHOWN = 50;
@@ -54,8 +62,8 @@ async function showModel(context: Context, ref: ModelRef): Promise<void> {
       ]),
       '',
       latestVersion
-        ? `See \`cairn versions ${model.name}\` and \`cairn show ${model.name}@${latestVersion.version}\`.`
-        : `Push a version: \`cairn push <path> ${model.name}\`.`,
+        ? `See \`cairn versions ${shellWord(model.name)}\` and \`cairn show ${shellWord(refText({ model: model.name }, latestVersion.version))}\`.`
+        : `Push a version: \`cairn push <path> ${shellWord(model.name)}\`.`,
     ].join('\n'),
   );
 }

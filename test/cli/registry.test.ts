@@ -294,6 +294,18 @@ test('deleting asks, and a deleted version’s number is not used again', async 
   expect((await cli.run(['show', 'doomed'])).status).toBe(3);
 });
 
+test('what comes next can be typed as it stands, and is possible', async () => {
+  const name = "Ada's model";
+  const folder = await folderWith({ 'm.txt': '' });
+  const kept = await cli.run(['push', folder, name]);
+  expect(kept.stdout).toContain("Next: cairn show 'Ada'\\''s model@1'\n");
+  expect((await cli.run(['show', name])).stdout).toContain("`cairn versions 'Ada'\\''s model'`");
+  await writeFile(join(folder, 'MLmodel'), 'flavors: {}\n');
+  expect((await cli.run(['push', folder, name])).stdout).toContain(
+    "Next: cairn deploy 'Ada'\\''s model@2'\n",
+  );
+});
+
 test('events are told as they happen, and from one that is known on', async () => {
   await cli.json(['push', await folderWith({ 'm.txt': '' }), 'eventful']);
   const [pushed] = (await cli.json(['audit', 'eventful', '--limit', '1'])).items;
