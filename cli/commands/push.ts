@@ -18,7 +18,7 @@ import {
 import { bytes, plural } from '../output.ts';
 import { startProgress } from '../progress.ts';
 import { isInteractive, requireConsent } from '../prompt.ts';
-import { uploadStateFolder } from '../settings.ts';
+import { readLogin, type Settings, uploadStateFolder } from '../settings.ts';
 import { hashFiles } from '../transfer/digest.ts';
 import type { LocalFile } from '../transfer/folder.ts';
 import type { Draft } from '../transfer/upload.ts';
@@ -111,11 +111,12 @@ async function pushVerb(
   output.result(options.alias ? { ...version, aliases } : version, () => summary(version, aliases));
 }
 
-/** Pushes the clone that this folder is in. */
-async function pushCommits({ output, signal }: Context): Promise<void> {
+/** Pushes the clone that this folder is in. @throws CliError if it is no clone of a server that is known */
+async function pushCommits({ output, settings, signal }: Context): Promise<void> {
   const inside = await git(['rev-parse', '--show-toplevel'], { quiet: true, signal });
   if (inside.status !== 0)
     throw usageError('There is nothing to push.', 'Write `cairn push <path> <model>`, or go to a clone.');
+  await requireCairnRemote(settings, signal);
   await requireLfs(signal);
   const root = inside.stdout.replace(/\n$/, '');
   const tracked = await trackModelFiles(root, signal);
@@ -128,6 +129,18 @@ async function pushCommits({ output, signal }: Context): Promise<void> {
   });
   const commit = (await mustGit(['rev-parse', 'HEAD'], { signal })).trim();
   output.result({ commit, branch: 'main' }, () => `Pushed ${commit} to main.`);
+}
+
+/** A checkout of something else must not be pushed by a word that was forgotten. */
+async function requireCairnRemote({ url }: Settings, signal: AbortSignal): Promise<void> {
+  const remote = await git(['remote', 'get-url', '--push', 'origin'], { quiet: true, signal });
+  const address = URL.parse(remote.stdout.trim());
+  const servers = [url.href, ...Object.keys((await readLogin(process.env))?.tokens ?? {})];
+  if (address && servers.some((server) => `${address.origin}${address.pathname}`.startsWith(server))) return;
+  throw usageError(
+    `This Git repository is no clone of a model: its origin is not on ${url.href}.`,
+    'Write `cairn push <path> <model>`, or go to a folder that `cairn clone` made.',
+  );
 }
 
 function draftOf(options: PushOptions): Draft {

@@ -102,3 +102,13 @@ test('what cannot be cloned or pushed is said in a sentence', async () => {
     stderr: expect.stringContaining('nothing to push'),
   });
 });
+
+test('a checkout of something else is neither pushed nor changed by `cairn push` alone', async () => {
+  await world.git('.', 'init', '-q', '--bare', 'elsewhere.git');
+  await world.git('.', 'clone', '-q', 'elsewhere.git', 'program');
+  await world.git('program', 'commit', '-q', '--allow-empty', '-m', 'Not for anybody yet');
+  const { status, stderr } = await cli.run(['push'], { cwd: join(world.dir, 'program') });
+  expect([status, stderr]).toEqual([2, expect.stringContaining('no clone of a model')]);
+  expect(await world.git('.', '-C', 'elsewhere.git', 'for-each-ref')).toBe('');
+  expect(await world.git('program', 'status', '--porcelain')).toBe('');
+});
