@@ -3,6 +3,7 @@ import { seesEvent } from '../../../shared/access/token.ts';
 import { domainEventOf } from '../../../shared/audit/commit.ts';
 import type { AuditEvent } from '../../../shared/audit/event.ts';
 import { eventsAfter, idAt } from '../../../shared/audit/feed.ts';
+import { CairnError } from '../../../shared/errors.ts';
 import type { DomainEvent } from '../../../shared/ports/event-bus.ts';
 import type { Ports } from '../../../shared/ports/ports.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -26,12 +27,16 @@ interface Listening {
   readonly since: string | undefined;
 }
 
-/** Where a client goes on that says which event it has seen last. What is no event's id is as none. */
+/**
+ * Where a client goes on that says which event it has seen last.
+ * @throws CairnError `INVALID_ARGUMENT` for what is no event's id: to begin anew would leave events out
+ */
 export function startOf(lastEventId: string | null | undefined, createdAt: number): string | undefined {
-  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(lastEventId ?? ''))
-    return undefined;
+  if (!lastEventId) return undefined;
+  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(lastEventId))
+    throw new CairnError('INVALID_ARGUMENT', `"${lastEventId}" is no event’s id.`, 'Last-Event-ID');
   const first = idAt(createdAt);
-  return (lastEventId ?? '') < first ? first : (lastEventId ?? undefined);
+  return lastEventId < first ? first : lastEventId;
 }
 
 /**

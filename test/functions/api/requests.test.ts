@@ -225,6 +225,21 @@ describe('audit', () => {
     await reader?.cancel();
   });
 
+  test('a stream after something that is no event is refused, and one after an empty id begins now', async () => {
+    const ask = (id: string) =>
+      api.app.request(`${V1}/events`, {
+        headers: { authorization: `Bearer ${api.admin}`, 'last-event-id': id },
+      });
+    const refused = await ask('42');
+    expect([refused.status, await refused.json()]).toEqual([
+      400,
+      expect.objectContaining({ code: 'INVALID_ARGUMENT', field: 'Last-Event-ID' }),
+    ]);
+    const begun = await ask('');
+    expect(begun.status).toBe(200);
+    await begun.body?.cancel();
+  });
+
   test('a stream after an event of the far future waits for what happens', async () => {
     const response = await api.app.request(`${V1}/events`, {
       headers: {

@@ -182,7 +182,7 @@ describe('the workspace’s events', () => {
     expect((await listen(early.last)).told).toHaveLength(1);
   });
 
-  test('more than one answer takes come in the next, and an id that is none is as none', async () => {
+  test('more than one answer takes come in the next', async () => {
     ports.clock.advance(60_000);
     const { last } = await listen();
     for (let index = 0; index < 501; index++) {
@@ -193,7 +193,6 @@ describe('the workspace’s events', () => {
     expect(first.told).toHaveLength(500);
     expect(first.last).toBe(first.told.at(-1)?.id);
     expect((await listen(first.last)).told).toHaveLength(1);
-    expect((await listen('e1')).told).toEqual([]);
   });
 });
 
