@@ -3,14 +3,14 @@
  * `status` is what HTTP answers, `fix` tells what to do about it.
  */
 export const ERRORS = {
-  INVALID_ARGUMENT: { status: 400, fix: 'Correct the field that `field` names.' },
+  INVALID_ARGUMENT: { status: 400, fix: 'Correct this field.' },
   UNAUTHENTICATED: {
     status: 401,
     fix: 'Send a token: `Authorization: Bearer cairn_…`. `cairn login` stores one.',
   },
-  PERMISSION_DENIED: { status: 403, fix: 'Ask an admin of the workspace for the role that `detail` names.' },
+  PERMISSION_DENIED: { status: 403, fix: 'Ask an admin of the workspace for this role.' },
   NOT_FOUND: { status: 404, fix: 'See the list of routes at /docs.' },
-  WORKSPACE_NOT_FOUND: { status: 404, fix: 'List them: GET /api/v1/workspaces.' },
+  WORKSPACE_NOT_FOUND: { status: 404, fix: 'List the workspaces: `cairn workspace list`.' },
   MODEL_NOT_FOUND: { status: 404, fix: 'List the models: `cairn models`.' },
   VERSION_NOT_FOUND: { status: 404, fix: 'List the versions: `cairn versions <model>`.' },
   ALIAS_NOT_FOUND: { status: 404, fix: 'List the aliases: `cairn show <model>`.' },
@@ -21,7 +21,7 @@ export const ERRORS = {
   LOGGED_MODEL_NOT_FOUND: { status: 404, fix: 'List them: `mlflow.search_logged_models()`.' },
   TAG_NOT_FOUND: { status: 404, fix: 'See which tags there are.' },
   ENDPOINT_NOT_FOUND: { status: 404, fix: 'List the endpoints: `cairn status`.' },
-  TOKEN_NOT_FOUND: { status: 404, fix: 'List the tokens: GET /api/v1/tokens.' },
+  TOKEN_NOT_FOUND: { status: 404, fix: 'List the tokens: `cairn token list`.' },
   WEBHOOK_NOT_FOUND: { status: 404, fix: 'List them: `MlflowClient().list_webhooks()`.' },
   METHOD_NOT_ALLOWED: { status: 405, fix: 'See the routes at /docs.' },
   WORKSPACE_EXISTS: { status: 409, fix: 'Use another name.' },
@@ -32,7 +32,7 @@ export const ERRORS = {
   ALIAS_CONFLICT: { status: 409, fix: 'Someone moved it meanwhile: read it again and decide anew.' },
   CONFLICT: { status: 409, fix: 'Someone changed it meanwhile: read it again and decide anew.' },
   VERSION_IMMUTABLE: { status: 409, fix: 'Push a new version instead.' },
-  VERSION_IN_USE: { status: 409, fix: 'Move or delete what `detail` names first.' },
+  VERSION_IN_USE: { status: 409, fix: 'Move or delete what needs it first.' },
   VERSION_NOT_READY: { status: 409, fix: 'Wait until its status is READY.' },
   VERSION_WITHOUT_BYTES: { status: 409, fix: 'Upload its files as a new version.' },
   VERSION_NOT_APPROVED: {
@@ -40,7 +40,7 @@ export const ERRORS = {
     fix: 'Have someone else approve it: `cairn approve <model>@<version>`.',
   },
   SELF_APPROVAL: { status: 403, fix: 'Someone other than the author has to approve a version.' },
-  UPLOAD_INCOMPLETE: { status: 409, fix: 'Send the parts that `detail` names, then complete it again.' },
+  UPLOAD_INCOMPLETE: { status: 409, fix: 'Send the missing parts, then complete it again.' },
   ALARM_ACTIVE: {
     status: 409,
     fix: 'Clear the alarm, or deploy with `force` and a reason, which is audited.',
@@ -60,8 +60,8 @@ export const ERRORS = {
     status: 422,
     fix: 'The file cannot be read as what its name says: export the model again.',
   },
-  NOT_DEPLOYABLE: { status: 422, fix: 'Deploy a version that `detail` describes.' },
-  NOT_SUPPORTED: { status: 422, fix: 'Leave the field out, or use one of the values that `detail` names.' },
+  NOT_DEPLOYABLE: { status: 422, fix: 'Deploy a version whose files an endpoint can serve.' },
+  NOT_SUPPORTED: { status: 422, fix: 'Leave the field out, or use a value that is supported.' },
   REPLICA_FAILED: { status: 502, fix: 'Send it again; `cairn logs` tells what happened to the replica.' },
   ENDPOINT_NOT_READY: { status: 503, fix: 'Try again shortly; `cairn status` tells why.' },
   ISSUER_UNAVAILABLE: {
