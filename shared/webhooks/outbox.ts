@@ -107,13 +107,14 @@ type Attempt =
 
 /** MLflow's own: others will not be taken the next time either. */
 const WORTH_ANOTHER = [429, 500, 502, 503, 504];
-const ATTEMPTS = 6;
 const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 60_000;
+/** A queue of SQS holds a message for no longer. */
+const LONGEST_PAUSE_MS = 15 * 60_000;
+const GIVEN_UP_AFTER_MS = 24 * 60 * 60_000;
 
 /**
- * Posts it once. It stays in the outbox, with when it is due again, as long as another attempt is worth it: six, with growing
- * pauses (1 s, 2 s … and as `Retry-After` says).
+ * Posts it once. It stays in the outbox, with when it is due again, as long as another attempt is worth it: for a day, with
+ * pauses that grow (1 s, 2 s … 15 min, and as `Retry-After` says).
  */
 export async function attempt(
   ports: Pick<Ports, 'table' | 'keys' | 'clock'>,
@@ -121,13 +122,15 @@ export async function attempt(
   delivery: Delivery,
 ): Promise<Attempt> {
   const result = await post(ports, sender, delivery);
-  const attempts = delivery.attempts + 1;
-  if (result.outcome === 'again' && attempts < ATTEMPTS) {
-    const pause = Math.max(FIRST_PAUSE_MS * 2 ** (attempts - 1), (result.after ?? 0) * 1000);
+  if (result.outcome === 'again') {
+    const pause = Math.max(FIRST_PAUSE_MS * 2 ** delivery.attempts, (result.after ?? 0) * 1000);
     const due = ports.clock.now() + Math.min(pause, LONGEST_PAUSE_MS);
-    const next: Delivery = { ...delivery, attempts, due };
-    if (!(await replace(ports.table, next))) return { outcome: 'given up', why: 'it was settled meanwhile' };
-    return { outcome: 'again', why: result.why, delivery: next };
+    const next: Delivery = { ...delivery, attempts: delivery.attempts + 1, due };
+    if (due < delivery.at + GIVEN_UP_AFTER_MS) {
+      if (!(await replace(ports.table, next)))
+        return { outcome: 'given up', why: 'it was settled meanwhile' };
+      return { outcome: 'again', why: result.why, delivery: next };
+    }
   }
   await ports.table.transact([{ delete: outboxKey(delivery.id), if: 'any' }]);
   if (result.outcome === 'delivered') return result;

@@ -159,18 +159,24 @@ test('what happened waits in the outbox until it was delivered, or never will be
   expect(await waiting()).toEqual([]);
 });
 
-test('what is not taken is tried six times, later each time, and what another process told stays told', async () => {
+test('what is not taken is tried for a day, later each time, and what another process told stays told', async () => {
   const { ports } = api;
   await createWebhook(ports, ADMIN, 'default', INPUT);
   await createModel(ports, ADMIN, MODEL);
   const pauses: number[] = [];
+  const began = ports.clock.now();
   let result = await attempt(ports, answering(503), await delivery());
   while (result.outcome === 'again') {
     pauses.push(result.delivery.due - ports.clock.now());
     expect(await waiting()).toMatchObject([{ delivery: { attempts: pauses.length } }]);
+    ports.clock.advance(pauses.at(-1) ?? 0);
     result = await attempt(ports, answering(503), result.delivery);
   }
-  expect(pauses).toEqual([1000, 2000, 4000, 8000, 16_000]);
+  expect(pauses.slice(0, 11)).toEqual([...Array.from({ length: 10 }, (_, at) => 1000 * 2 ** at), 900_000]);
+  expect(new Set(pauses.slice(10))).toEqual(new Set([900_000]));
+  const hours = (ports.clock.now() - began) / 3_600_000;
+  expect(hours).toBeGreaterThan(23.7);
+  expect(hours).toBeLessThan(24);
   expect(result).toEqual({ outcome: 'given up', why: 'it answered 503' });
   expect(await waiting()).toEqual([]);
 
