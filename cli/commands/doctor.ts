@@ -128,8 +128,9 @@ async function ready({ client }: Context): Promise<Check> {
     return { name, ok: true, detail: 'the server can do its work' };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    const detail = `the server cannot do its work now: ${error.problem.detail}`;
-    return { name, ok: false, detail, fix: 'Its log has the cause, for example a full disk.' };
+    const { code, detail } = error.problem;
+    const fix = code === 'STORAGE_FULL' ? 'Free some space on its disk.' : 'Its log has the cause.';
+    return { name, ok: false, detail: `the server cannot do its work now: ${detail}`, fix };
   }
 }
 
@@ -141,7 +142,9 @@ async function checkToken({ client, settings }: Context): Promise<Check> {
     return { name, ok: true, detail: whoText(await client.get<Whoami>('/api/v1/whoami')) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    const fix = 'Run `cairn login` with a token that is valid.';
-    return { name, ok: false, detail: error.problem.detail, fix };
+    const { code, detail, fix } = error.problem;
+    if (code === 'UNAUTHENTICATED' || fix === undefined)
+      return { name, ok: false, detail, fix: 'Run `cairn login` with a token that is valid.' };
+    return { name, ok: false, detail, fix };
   }
 }

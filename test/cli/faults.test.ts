@@ -35,6 +35,28 @@ function holdPuts(): { held: () => number } {
   return { held: () => seen - 2 };
 }
 
+test('doctor says what to do about a full disk, and about an issuer that is away', async () => {
+  const answers: Record<string, object> = {
+    '/readyz': { status: 'unavailable', code: 'STORAGE_FULL', detail: 'Only 7 MiB are free.' },
+    '/api/v1/whoami': {
+      code: 'ISSUER_UNAVAILABLE',
+      detail: 'Its keys cannot be had.',
+      fix: 'Try again shortly.',
+    },
+  };
+  server.fault = {
+    request(req, res) {
+      const answer = answers[req.url ?? ''];
+      if (answer) res.writeHead(503, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+      return answer !== undefined;
+    },
+  };
+  const { status, stdout } = await cli.run(['doctor']);
+  expect(status).toBe(1);
+  expect(stdout).toContain('Only 7 MiB are free.\n  → Free some space on its disk.');
+  expect(stdout).toContain('Its keys cannot be had.\n  → Try again shortly.');
+});
+
 test('an upload that was killed goes on where it stopped, with the same command', async () => {
   const folder = await folderWith(8, 400_000);
   const { held } = holdPuts();
