@@ -130,19 +130,20 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }
 
-/** Exit code 6, with what to do about it. */
-export function unreachable(url: URL, cause: unknown): CliError {
-  const code = codeOf(cause);
-  const reason = code ?? (cause instanceof Error ? cause.message : String(cause));
-  const local = ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
-  const fix =
-    code === 'ENOTFOUND' || code === 'EAI_AGAIN'
-      ? 'Check the host name in CAIRN_URL, --url or `cairn login`.'
-      : local
-        ? 'Is Cairn running? Start it with `npm start`, or name another server with CAIRN_URL or `cairn login <url>`.'
-        : 'Check the address in CAIRN_URL, --url or `cairn login`, and that the server is running.';
+/** Exit code 6, with what to do about it; `fix` for a server that is not Cairn. */
+export function unreachable(url: URL, cause: unknown, fix = howToReach(url, codeOf(cause))): CliError {
+  const reason = codeOf(cause) ?? (cause instanceof Error ? cause.message : String(cause));
   return new CliError(
     { code: 'UNREACHABLE', detail: `Cannot reach ${url.href.replace(/\/$/, '')} (${reason}).`, fix },
     EXIT.unreachable,
   );
+}
+
+function howToReach(url: URL, code: string | undefined): string {
+  const local = ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+    return 'Check the host name in CAIRN_URL, --url or `cairn login`.';
+  return local
+    ? 'Is Cairn running? Start it with `npm start`, or name another server with CAIRN_URL or `cairn login <url>`.'
+    : 'Check the address in CAIRN_URL, --url or `cairn login`, and that the server is running.';
 }

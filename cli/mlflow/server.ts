@@ -54,7 +54,7 @@ export function mlflowServer(options: {
       } catch (error) {
         signal.throwIfAborted();
         // What creates something must not be sent twice.
-        const failure = unreachable(url, error);
+        const failure = unreachable(url, error, 'Check --from, and that the MLflow server is running.');
         throw method === 'GET' ? new Transient(failure) : failure;
       }
       const status = answer.statusCode ?? 0;

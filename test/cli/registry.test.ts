@@ -189,6 +189,8 @@ test('exit codes tell usage, not found, denied and unreachable apart', async () 
   const away = await cli.run(['models'], { env: { CAIRN_URL: 'http://127.0.0.1:9' } });
   expect(away.status).toBe(6);
   expect(away.stderr).toContain('Is Cairn running? Start it with `npm start`');
+  const source = await cli.run(['import', 'mlflow', '--from', 'http://127.0.0.1:9']);
+  expect(source).toMatchObject({ status: 6, stderr: expect.stringContaining('Check --from') });
 });
 
 test('every verb explains itself with examples', async () => {
