@@ -65,10 +65,12 @@ export async function watch<T>(
 }
 
 function describe(endpoint: Endpoint): string {
-  const { phase, candidate, observedGeneration } = endpoint.status;
+  const { phase, candidate, conditions, observedGeneration } = endpoint.status;
   if (observedGeneration < endpoint.generation)
     return `Generation ${endpoint.generation} of the spec was taken.`;
   const moving = candidate ? `revision ${candidate.revision} with version ${candidate.version}; ` : '';
+  const preparing = conditions.find(({ reason }) => reason === 'Preparing');
+  if (preparing) return `preparing: ${preparing.message}`;
   return `${phase === 'idle' ? 'steady' : phase}: ${moving}traffic ${trafficText(endpoint)}`;
 }
 

@@ -158,17 +158,26 @@ function readiness(state: RolloutState, { platform }: Observation): Draft {
       };
 }
 
-function progress(state: RolloutState, { wish, firing }: Observation, refusal: Refusal | undefined): Draft {
+function progress(
+  state: RolloutState,
+  { wish, firing, platform }: Observation,
+  refusal: Refusal | undefined,
+): Draft {
   const type = 'Progressing';
   const { motion, current, lastFailure, lastRollback } = state;
   const still = (reason: string, message: string): Draft => ({ type, status: false, reason, message });
   const moving = (reason: string, message: string): Draft => ({ type, status: true, reason, message });
   switch (motion.phase) {
-    case 'starting':
-      return moving(
-        'Starting',
-        `Revision ${motion.candidate.revision} starts with version ${motion.candidate.template.version}.`,
-      );
+    case 'starting': {
+      const { revision, template } = motion.candidate;
+      const seen = platform.revisions.find((one) => one.revision === revision);
+      return seen?.preparing
+        ? moving(
+            'Preparing',
+            `The environment of revision ${revision} is being made; the first time that takes minutes.`,
+          )
+        : moving('Starting', `Revision ${revision} starts with version ${template.version}.`);
+    }
     case 'canary':
       return moving(
         'Canary',

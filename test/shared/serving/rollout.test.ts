@@ -8,6 +8,7 @@ import {
   READY_DEADLINE,
   weightsOf,
 } from '../../../shared/serving/rollout.ts';
+import { statusOf } from '../../../shared/serving/status.ts';
 import { atOnce, canary, RESOURCES, Simulation, wishFor } from './simulation.ts';
 
 /** An endpoint whose first revision, of version 1, has finished its bake. */
@@ -92,7 +93,13 @@ describe('a rollout', () => {
     const simulation = served();
     want(simulation, 2);
     const candidate = simulation.running.get(2) ?? { desired: 1, ready: 0, failures: 0 };
+    const progress = () => {
+      const { conditions } = statusOf(simulation.state, simulation.observation(), { now: simulation.now });
+      return conditions.find(({ type }) => type === 'Progressing')?.reason;
+    };
+    expect(progress()).toBe('Starting');
     candidate.preparing = true;
+    expect(progress()).toBe('Preparing');
     simulation.now += 2 * READY_DEADLINE;
     simulation.reconcile();
     expect(simulation.types()).toEqual(['rollout-started']);
