@@ -64,6 +64,7 @@ def confine(model, own):
 
 
 async def serve(name, version, uri, host):
+    from failures import tell_failures
     from mlserver.server import MLServer
     from mlserver.settings import ModelParameters, ModelSettings, Settings
 
@@ -78,9 +79,10 @@ async def serve(name, version, uri, host):
     # Clients come through a gateway that passes on everything below /v2: none may unload the model.
     routes = server._rest_server._app.router.routes
     routes[:] = [route for route in routes if not getattr(route, "path", "").startswith("/v2/repository")]
+    tell_failures(server._rest_server._app)
     model = ModelSettings(
         name=name,
-        implementation="mlserver_mlflow.MLflowRuntime",
+        implementation="failures.Runtime",
         parameters=ModelParameters(uri=uri, version=version),
     )
     running = asyncio.create_task(server.start([model]))

@@ -55,6 +55,7 @@ test('a scikit-learn model that MLflow logged answers what load_model predicts, 
   const deployed = await cli.run(['deploy', 'iris@1', ...NO_BAKE]);
   expect(deployed.stderr + deployed.stdout).toContain('iris');
   expect(deployed.status).toBe(0);
+  expect(deployed.stderr).toContain('preparing: The environment of revision 1 is being made');
   const answer = await invoke('iris', { dataframe_split: logged.rows });
   expect(answer.body).toEqual({ predictions: logged.predictions[1] });
   expect(answer.headers.get('cairn-version')).toBe('1');
@@ -72,6 +73,22 @@ test('a scikit-learn model that MLflow logged answers what load_model predicts, 
   expect(JSON.stringify(predicted)).toContain(JSON.stringify(logged.predictions[1]?.slice(0, 2)));
   expect((await server.api('GET', '/endpoints/default/iris/v2/models/iris')).body.inputs).toHaveLength(4);
   expect((await server.api('GET', '/endpoints/default/iris/ping')).status).toBe(200);
+}, 600_000);
+
+test('a request that cannot be read is its sender’s fault, and no alarm hears of it', async () => {
+  const infer = (inputs: unknown) =>
+    server.api('POST', '/endpoints/default/iris/v2/models/iris/infer', { inputs });
+  const column = { name: 'x', datatype: 'FP64', shape: [7, 1], data: [1] };
+  const refused = [
+    await invoke('iris', { rows: [] }),
+    await invoke('iris', { dataframe_split: { columns: logged.rows.columns, data: [['a', 1, 1, 1]] } }),
+    await invoke('iris', { dataframe_split: { columns: ['other'], data: [[1]] } }),
+    await infer([column]),
+    await infer([{ ...column, datatype: 'FP65' }]),
+    await infer(undefined),
+  ];
+  for (const { status, body } of refused)
+    expect([status, body]).toEqual([400, { error: expect.any(String) }]);
 }, 600_000);
 
 test('the next version has the same environment, and rolls back like any other', async () => {
@@ -153,6 +170,19 @@ test('a LightGBM model and one with code of its own answer what load_model predi
   expect(deployed.status, deployed.stderr).toBe(0);
   expect((await coded(1, 3)).body).toEqual({ predictions: [1.5, 9.5] });
 }, 900_000);
+
+test('what a model raises is its own fault, which alarms count, and its logs say where', async () => {
+  expect(await coded(-0.5)).toMatchObject({ status: 500, body: { error: expect.any(String) } });
+  const inputs = [{ name: 'x', datatype: 'FP64', shape: [1, 1], data: [-0.5] }];
+  const { status, body } = await server.api('POST', '/endpoints/default/coded/v2/models/coded/infer', {
+    inputs,
+    // Without a signature it is the request that says how to read it.
+    parameters: { content_type: 'pd' },
+  });
+  expect([status, body]).toEqual([500, { error: 'The model failed: ValueError: a broken model' }]);
+  const { stdout } = await cli.run(['logs', 'coded']);
+  expect(stdout.split('ValueError: a broken model').length).toBeGreaterThan(2);
+});
 
 const coded = (...values: number[]) =>
   invoke('coded', { dataframe_split: { columns: ['x'], data: values.map((value) => [value]) } });

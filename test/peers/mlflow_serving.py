@@ -69,7 +69,9 @@ HELD = []
 
 
 def answer(value):
-    """What a model could do to its replica: -1 fills the memory and keeps it, below it takes its time."""
+    """What a model could do to its replica: -1 fills the memory and keeps it, below it takes its time, -0.5 fails."""
+    if value == -0.5:
+        raise ValueError("a broken model")
     if value == -1:
         HELD.append(bytearray(2_000_000_000))
         time.sleep(600)
