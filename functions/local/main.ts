@@ -2,7 +2,7 @@ import process from 'node:process';
 import { pino } from 'pino';
 import { banner } from './banner.ts';
 import { type RunningCairn, startCairn } from './cairn.ts';
-import { parseSettings, settingsHelp } from './settings.ts';
+import { mistyped, parseSettings, settingsHelp } from './settings.ts';
 
 if (process.argv.slice(2).some((argument) => argument === '--help' || argument === '-h')) {
   process.stdout.write(settingsHelp());
@@ -13,6 +13,8 @@ if (unknown !== undefined) fail([`Unknown option "${unknown}".`], 2);
 
 const settings = parseSettings(process.env);
 if ('problems' in settings) fail(settings.problems, 2);
+
+for (const sentence of mistyped(process.env)) process.stderr.write(`cairn: ${sentence}\n`);
 
 const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }));
 let cairn: RunningCairn;

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { type IssuerTrust, isJwt } from '../../shared/access/issuer.ts';
 import { ISSUER_SETTINGS, readIssuerSettings } from '../../shared/access/issuer-settings.ts';
 import { CHOSEN_TOKEN_MIN } from '../../shared/access/token.ts';
+import { nearest } from '../api/did-you-mean.ts';
 
 /** Each setting's environment variable, its meaning and its schema: what `--help` lists and what start-up parses. */
 const SETTINGS = {
@@ -102,6 +103,19 @@ export function parseSettings(
     issuer: trust,
     logLevel: CAIRN_LOG_LEVEL,
   };
+}
+
+/** Of the command; everything else that begins with CAIRN_ may be another program's. */
+const COMMAND_SETTINGS = ['CAIRN_URL', 'CAIRN_TOKEN'];
+
+/** @returns a sentence for each variable whose name is nearly a setting's, and which nothing reads */
+export function mistyped(env: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.keys(env)
+    .filter((name) => name.startsWith('CAIRN_') && !(name in SETTINGS) && !COMMAND_SETTINGS.includes(name))
+    .flatMap((name) => {
+      const meant = nearest(name, Object.keys(SETTINGS));
+      return meant === undefined ? [] : [`${name} is no setting and does nothing; ${meant} is one.`];
+    });
 }
 
 /** The text of `npm start -- --help`. */
