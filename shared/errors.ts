@@ -68,6 +68,7 @@ export const ERRORS = {
     status: 503,
     fix: 'Try again shortly, or use a token of Cairn’s own, which needs no issuer.',
   },
+  STORAGE_UNAVAILABLE: { status: 503, fix: 'Try again shortly; `cairn doctor` tells why.' },
   STORAGE_FULL: { status: 507, fix: 'Free some disk space: `cairn doctor`.' },
   TOO_MANY_REQUESTS: { status: 429, fix: 'Send it again a little later.' },
   INTERNAL: { status: 500, fix: 'Report it with the requestId: the server’s log has the cause.' },

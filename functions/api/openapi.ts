@@ -34,6 +34,13 @@ const Problem = z
     },
   });
 
+/** Of every route that takes a token: each may read the table, and what stores the bytes. */
+const TOKEN_ERRORS: readonly ErrorCode[] = [
+  'UNAUTHENTICATED',
+  'PERMISSION_DENIED',
+  'ISSUER_UNAVAILABLE',
+  'STORAGE_UNAVAILABLE',
+];
 const BODY_ERRORS: readonly ErrorCode[] = ['TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
 
 /** Documents the contract's route. */
@@ -114,7 +121,7 @@ function answersOf({ answers }: Contract): RouteConfig['responses'] {
 /** One answer for each status, which lists the codes that come with it. */
 function problemsOf(contract: Contract): RouteConfig['responses'] {
   const codes = new Set<ErrorCode>(contract.errors);
-  if (!contract.open) codes.add('UNAUTHENTICATED').add('PERMISSION_DENIED').add('ISSUER_UNAVAILABLE');
+  if (!contract.open) for (const code of TOKEN_ERRORS) codes.add(code);
   if (contract.params || contract.query || contract.body) codes.add('INVALID_ARGUMENT');
   if (contract.body) for (const code of BODY_ERRORS) codes.add(code);
   if (contract.idempotency === 'stored') codes.add('IDEMPOTENCY_MISMATCH').add('CONFLICT');

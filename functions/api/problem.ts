@@ -27,7 +27,7 @@ export function problemResponse(
   headers: Readonly<Record<string, string>> = {},
 ): Response {
   const known = toCairnError(error);
-  if (known.code === 'INTERNAL') logUnexpected(error, requestId, logger);
+  if (isOurs(known)) logUnexpected(error, requestId, logger);
   return new Response(JSON.stringify(problemOf(known, requestId)), {
     status: ERRORS[known.code].status,
     headers: {
@@ -35,11 +35,17 @@ export function problemResponse(
       'x-request-id': requestId,
       ...(known.code === 'UNAUTHENTICATED' ? { 'www-authenticate': CHALLENGE } : {}),
       ...(known.code === 'ENDPOINT_NOT_READY' ? { 'retry-after': '1' } : {}),
-      ...(known.code === 'ISSUER_UNAVAILABLE' ? { 'retry-after': '5' } : {}),
+      ...(known.code === 'ISSUER_UNAVAILABLE' || known.code === 'STORAGE_UNAVAILABLE'
+        ? { 'retry-after': '5' }
+        : {}),
       ...headers,
     },
   });
 }
+
+/** Errors whose cause is for the operator to find, in the log. */
+export const isOurs = ({ code }: CairnError): boolean =>
+  code === 'INTERNAL' || code === 'STORAGE_UNAVAILABLE';
 
 /** A client that goes away in the middle of its bytes is nothing that anybody has to look at. */
 export function logUnexpected(error: unknown, requestId: string, logger: ApiDeps['logger']): void {
@@ -78,6 +84,7 @@ const BLOB_ERRORS: Record<BlobErrorCode, readonly [ErrorCode, string]> = {
   RANGE_NOT_SATISFIABLE: ['RANGE_NOT_SATISFIABLE', 'The range is outside the file.'],
   PART_MISSING: ['UPLOAD_INCOMPLETE', 'A part has not arrived.'],
   INVALID_KEY: ['INVALID_ARGUMENT', 'The path cannot be stored.'],
+  UNAVAILABLE: ['STORAGE_UNAVAILABLE', 'The store that has the bytes cannot be used just now.'],
   NO_SPACE: ['STORAGE_FULL', 'There is no space left to store the bytes.'],
 };
 

@@ -1,9 +1,6 @@
 import type { Logger } from 'pino';
-import { type Caller, systemCaller } from '../../shared/access/caller.ts';
-import { CairnError } from '../../shared/errors.ts';
-import type { Ports } from '../../shared/ports/ports.ts';
-import { verifyUpload } from '../../shared/registry/complete-upload.ts';
-import { verifyLfsObject } from '../../shared/registry/lfs-verification.ts';
+import { systemCaller } from '../../shared/access/caller.ts';
+import { isRefused, verifySent } from '../../shared/registry/verify-sent.ts';
 import { type BatchResult, failures, type Invocation, QueueEvent } from './events.ts';
 import type { AwsPorts } from './ports.ts';
 import { VerifyWork } from './work-messages.ts';
@@ -28,11 +25,11 @@ export function verifyUploads({ logger, verifyQueue, ...ports }: Deps) {
       try {
         const work = VerifyWork.parse(JSON.parse(body));
         const caller = systemCaller('verify-upload', invocation.awsRequestId);
-        const done = await verify(ports, caller, work, deadline);
+        const done = await verifySent(ports, caller, work, deadline);
         if (!done) await verifyQueue.send(work);
         logger.info({ ...told, ...work, ...done }, done ? 'verified' : 'goes on later');
       } catch (error) {
-        if (error instanceof CairnError && ENDED.has(error.code)) {
+        if (isRefused(error)) {
           logger.warn({ ...told, code: error.code, detail: error.detail }, 'what was sent is refused');
           continue;
         }
@@ -43,27 +40,3 @@ export function verifyUploads({ logger, verifyQueue, ...ports }: Deps) {
     return failures(failed);
   };
 }
-
-/** @returns what came of it, or undefined if it goes on later */
-async function verify(
-  ports: Ports,
-  caller: Caller,
-  work: VerifyWork,
-  deadline: number,
-): Promise<{ version?: number } | undefined> {
-  if (work.lfs !== undefined) {
-    return (await verifyLfsObject(ports, caller, work, { deadline })) ? {} : undefined;
-  }
-  const { version } = await verifyUpload(ports, caller, work, { deadline });
-  return version && { version: version.number };
-}
-
-/** The version is FAILED, the object refused, or there is nothing left to verify: the message has done its work. */
-const ENDED = new Set<CairnError['code']>([
-  'DIGEST_MISMATCH',
-  'SIZE_MISMATCH',
-  'MODEL_FILE_INVALID',
-  'FILE_NOT_FOUND',
-  'UPLOAD_NOT_FOUND',
-  'MODEL_NOT_FOUND',
-]);

@@ -1,3 +1,4 @@
+import { locationText } from './blob-location.ts';
 import type { RunningCairn } from './cairn.ts';
 import type { Settings } from './settings.ts';
 import { VERSION } from './version.ts';
@@ -11,6 +12,7 @@ export function banner(settings: Settings, cairn: RunningCairn): string {
     '',
     `  API and docs    ${cairn.url}/docs`,
     `  Data            ${settings.dataDir}`,
+    ...(settings.blobStore ? [`  Bytes           ${locationText(settings.blobStore)}`] : []),
     `  Drop folder     ${cairn.incoming}/default/<model>/`,
     cairn.adminToken === undefined
       ? '  Admin token     as given before (CAIRN_ADMIN_TOKEN sets another)'

@@ -8,13 +8,11 @@ import type { IssuerTrust, TrustedIssuer } from '../../shared/access/issuer.ts';
 import { ensureAdminToken } from '../../shared/access/token.ts';
 import { openAlarmEngine } from '../../shared/adapters/local/alarm-engine.ts';
 import { openDataDir } from '../../shared/adapters/local/data-dir.ts';
-import { openFilesystemBlobStore } from '../../shared/adapters/local/filesystem-blob-store.ts';
 import { createGateway } from '../../shared/adapters/local/gateway.ts';
 import { openInProcessBus } from '../../shared/adapters/local/in-process-bus.ts';
 import { openKeyFile } from '../../shared/adapters/local/key-file.ts';
 import { openProcessPlatform } from '../../shared/adapters/local/process-platform.ts';
 import { openSqliteTable } from '../../shared/adapters/local/sqlite-table.ts';
-import { storageDoor } from '../../shared/adapters/local/storage-door.ts';
 import { systemClock } from '../../shared/adapters/local/system-clock.ts';
 import { webhookSender } from '../../shared/adapters/webhook-sender.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
@@ -30,12 +28,14 @@ import { onAlarm } from '../on-alarm/handler.ts';
 import { reconcile } from '../reconcile/handler.ts';
 import { startReconcileLoop } from '../reconcile/loop.ts';
 import { authoriseRequest } from './authorise-request.ts';
+import { openBytes } from './bytes.ts';
 import { dispatch } from './dispatch.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { watchIncoming } from './incoming.ts';
 import { processMetrics } from './process-metrics.ts';
 import { readiness } from './readiness.ts';
 import type { Settings } from './settings.ts';
+import { startVerification } from './verification.ts';
 import { VERSION } from './version.ts';
 import { startWebhooks } from './webhooks.ts';
 
@@ -57,14 +57,13 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
   const table = await openSqliteTable(dataDir.table);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 65_000 });
   let url = settings.publicUrl ?? '';
-  const blobs = await openFilesystemBlobStore({
-    root: dataDir.blobs,
+  const bytes = await openBytes(dataDir, settings.blobStore, {
     baseUrl: () => url,
     signingKey: keys.hmacKey('storage'),
     clock,
   });
   const bus = openInProcessBus((err, event) => logger.error({ err, event: event.id }, 'a listener failed'));
-  const ports = { table, blobs, clock, keys, bus };
+  const ports = { table, blobs: bytes.blobs, clock, keys, bus };
   await ensureDefaultWorkspace(ports);
   const adminToken = await ensureAdminToken(ports, settings.adminToken);
 
@@ -88,7 +87,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
       entry: join(PROJECT, 'functions/python-server/main.py'),
       requirements: join(PROJECT, 'functions/python-server/requirements.txt'),
     },
-    materialise: (file, target) => blobs.linkBlob(file.key, target),
+    materialise: bytes.materialise,
     onChange: (ref) => loop.wake(ref),
   });
   const versions = registeredVersions(ports);
@@ -103,6 +102,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
     endpointsConcerned(table, event).then(wakeAll, (err) => logger.error({ err }, 'cannot find endpoints'));
   });
 
+  const verification = bytes.isRemote ? startVerification(ports, logger) : undefined;
   const issuer = await openIssuer(settings.issuer, clock, logger);
   const sender = webhookSender({ inside: settings.webhooksInside });
   const app = createApp({
@@ -114,10 +114,11 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
     logger,
     version: VERSION,
     subscribe: bus.subscribe,
-    ready: readiness(table, dataDir.path),
+    ready: readiness(table, dataDir.path, bytes.ready),
     revision: table.revision,
     metrics: processMetrics(() => housekeeping.failures()),
     docs: async () => (await import('../api/docs-page.ts')).renderDocs,
+    ...(verification && { verifyLater: verification.verifyLater }),
     ...(settings.publicUrl === undefined ? {} : { publicUrl: settings.publicUrl }),
     ...(settings.pushLimit === undefined ? {} : { pushLimit: settings.pushLimit }),
   });
@@ -131,7 +132,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
   });
   server.on(
     'request',
-    dispatch({ api: getRequestListener(app.fetch), storage: storageDoor(blobs), gateway, logger }),
+    dispatch({ api: getRequestListener(app.fetch), storage: bytes.door, gateway, logger }),
   );
   await listen(server, settings);
   url ||= `http://${hostInUrl(settings.host)}:${(server.address() as AddressInfo).port}`;
@@ -141,7 +142,8 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
   alarms.start();
   const webhooks = await startWebhooks(ports, bus, sender, logger);
   const incoming = await watchIncoming(ports, dataDir.incoming, logger);
-  const housekeeping = startHousekeeping(ports, logger, bus.subscribe);
+  const housekeeping = startHousekeeping(ports, logger, bus.subscribe, verification?.verifyLater);
+  await verification?.resume();
 
   return {
     url,
@@ -152,6 +154,7 @@ export async function startCairn(settings: Settings, logger: Logger): Promise<Ru
       server.closeIdleConnections();
       await incoming.close();
       await webhooks.close();
+      await verification?.close();
       await alarms.stop();
       await loop.stop();
       await platform.close();

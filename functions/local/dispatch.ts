@@ -5,7 +5,8 @@ import { STORAGE_PATH } from '../../shared/adapters/local/signed-url.ts';
 
 export interface Doors {
   readonly api: RequestListener;
-  readonly storage: (req: IncomingMessage, res: ServerResponse) => Promise<void>;
+  /** Signed addresses; without it they lead elsewhere. */
+  readonly storage?: ((req: IncomingMessage, res: ServerResponse) => Promise<void>) | undefined;
   readonly gateway: Gateway;
   readonly logger: Pick<Logger, 'error'>;
 }
@@ -15,7 +16,7 @@ export function dispatch({ api, storage, gateway, logger }: Doors): RequestListe
   const failed = (err: unknown) => logger.error({ err }, 'a request failed');
   return (req, res) => {
     const url = req.url ?? '/';
-    if (url.startsWith(STORAGE_PATH)) {
+    if (storage && url.startsWith(STORAGE_PATH)) {
       storage(req, res).catch(failed);
       return;
     }

@@ -9,8 +9,8 @@ const FREE_MIN = 100 * 1024 * 1024;
 
 const mebibytes = (bytes: number) => Math.floor(bytes / 1024 / 1024);
 
-/** Whether Cairn can do its work: its table answers and its disk has room. */
-export function readiness(table: Table, dataDir: string) {
+/** Whether Cairn can do its work: its table answers, its disk has room, and what has the bytes can be used. */
+export function readiness(table: Table, dataDir: string, bytes: () => Promise<void>) {
   return async (): Promise<void> => {
     if (!(await table.get(workspaceKey(DEFAULT_WORKSPACE)))) throw new Error('The table does not answer.');
     const { bavail, bsize } = await statfs(dataDir);
@@ -19,5 +19,6 @@ export function readiness(table: Table, dataDir: string) {
       const detail = `Only ${mebibytes(free)} MiB are free where the data is; ${mebibytes(FREE_MIN)} are needed.`;
       throw new CairnError('STORAGE_FULL', detail);
     }
+    await bytes();
   };
 }

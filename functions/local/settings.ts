@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { type IssuerTrust, isJwt } from '../../shared/access/issuer.ts';
 import { ISSUER_SETTINGS, readIssuerSettings } from '../../shared/access/issuer-settings.ts';
 import { CHOSEN_TOKEN_MIN } from '../../shared/access/token.ts';
-import { nearest } from '../api/did-you-mean.ts';
+import { BlobLocation } from './blob-location.ts';
 
 /** Each setting's environment variable, its meaning and its schema: what `--help` lists and what start-up parses. */
 const SETTINGS = {
@@ -20,7 +20,10 @@ const SETTINGS = {
     .min(1)
     .default('./data')
     .transform((dir) => resolve(dir))
-    .describe('folder that holds everything'),
+    .describe('folder that holds everything, or all but the bytes of models'),
+  CAIRN_BLOB_STORE: BlobLocation.optional().describe(
+    'bucket for the bytes of models instead of the folder: s3://bucket/prefix?endpoint=https://…&region=…',
+  ),
   CAIRN_PUBLIC_URL: z
     .url()
     .optional()
@@ -56,6 +59,8 @@ export interface Settings {
   readonly host: string;
   readonly port: number;
   readonly dataDir: string;
+  /** A bucket that has the bytes of models; without it they are in the data folder. */
+  readonly blobStore?: BlobLocation | undefined;
   readonly publicUrl?: string | undefined;
   readonly adminToken?: string | undefined;
   /** Bytes. */
@@ -82,6 +87,7 @@ export function parseSettings(
     CAIRN_HOST,
     CAIRN_PORT,
     CAIRN_DATA_DIR,
+    CAIRN_BLOB_STORE,
     CAIRN_PUBLIC_URL,
     CAIRN_ADMIN_TOKEN,
     CAIRN_LOG_LEVEL,
@@ -96,6 +102,7 @@ export function parseSettings(
     host: CAIRN_HOST,
     port: CAIRN_PORT,
     dataDir: CAIRN_DATA_DIR,
+    blobStore: CAIRN_BLOB_STORE,
     publicUrl: CAIRN_PUBLIC_URL?.replace(/\/$/, ''),
     adminToken: CAIRN_ADMIN_TOKEN,
     pushLimit: CAIRN_PUSH_LIMIT_MB * 1_000_000,

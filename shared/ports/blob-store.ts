@@ -109,7 +109,9 @@ export type BlobErrorCode =
   | 'RANGE_NOT_SATISFIABLE'
   | 'PART_MISSING'
   | 'INVALID_KEY'
-  | 'NO_SPACE';
+  | 'NO_SPACE'
+  /** The store cannot be reached, or does not let Cairn in. */
+  | 'UNAVAILABLE';
 
 export class BlobError extends Error {
   readonly code: BlobErrorCode;

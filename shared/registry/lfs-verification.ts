@@ -66,6 +66,17 @@ export async function verifyLfsLater(
   await later({ workspace: model.workspace, name: model.name, upload, lfs: oid });
 }
 
+/** The objects of a model that are still to be hashed. */
+export async function* lfsVerifying(
+  table: Ports['table'],
+  modelId: string,
+): AsyncGenerator<{ readonly oid: string; readonly upload: string }> {
+  for await (const { body } of itemsOf(table, lfsVerificationsPartition(modelId))) {
+    const verification = body as LfsVerification;
+    if (verification.state === 'VERIFYING') yield verification;
+  }
+}
+
 /** Orders again what was ordered long ago and came no further. */
 export async function reorderIfLost(
   ports: Pick<Ports, 'table' | 'clock'>,

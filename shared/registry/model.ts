@@ -42,7 +42,7 @@ export interface ModelRef {
   readonly name: string;
 }
 
-interface ModelEntry {
+export interface ModelEntry {
   readonly id: string;
 }
 

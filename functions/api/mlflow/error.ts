@@ -1,6 +1,6 @@
 import { type CairnError, ERRORS, type ErrorCode } from '../../../shared/errors.ts';
 import type { ApiDeps } from '../deps.ts';
-import { CHALLENGE, logUnexpected, toCairnError } from '../problem.ts';
+import { CHALLENGE, isOurs, logUnexpected, toCairnError } from '../problem.ts';
 
 /** MLflow's code and status for each of ours (mlflow/exceptions.py, ERROR_CODE_TO_HTTP_STATUS). */
 const MLFLOW_CODES: Partial<Record<ErrorCode, readonly [code: string, status: number]>> = {
@@ -33,7 +33,7 @@ const codeOf = (code: ErrorCode) =>
 /** The answer to an error in MLflow's format. What is not expected is logged with the request's id and tells nothing. */
 export function mlflowError(error: unknown, requestId: string, logger: ApiDeps['logger']): Response {
   const known = toCairnError(error);
-  if (known.code === 'INTERNAL') logUnexpected(error, requestId, logger);
+  if (isOurs(known)) logUnexpected(error, requestId, logger);
   const [error_code, status] = codeOf(known.code);
   return new Response(JSON.stringify({ error_code, message: messageOf(known) }), {
     status,

@@ -20,15 +20,13 @@ import {
 } from '../../ports/blob-store.ts';
 import { requireKey } from '../blob-key.ts';
 import { contentDisposition } from '../content-disposition.ts';
-import { completedEtag, encryptionOf, type S3Bucket, unquoted } from './s3-bucket.ts';
+import { completedEtag, encryptionOf, type S3Abilities, type S3Bucket, unquoted } from './s3-bucket.ts';
 import { type CopyLimits, copyObject } from './s3-copy.ts';
 import { blobError } from './s3-error.ts';
 import { putObject } from './s3-put.ts';
 import { parseUploadId, partsOf, shapedUploadId } from './s3-upload-id.ts';
 
-export interface S3BlobStoreOptions extends Omit<S3Bucket, 'checksums'> {
-  /** `crc64nvme` unless said otherwise. */
-  readonly checksums?: S3Bucket['checksums'];
+export interface S3BlobStoreOptions extends Omit<S3Bucket, keyof S3Abilities>, Partial<S3Abilities> {
   readonly copyLimits?: CopyLimits;
 }
 
@@ -38,13 +36,16 @@ const MAX_PAGE = 1000;
  * A BlobStore in a bucket of S3 or of a compatible store. What is larger than 8 MiB is sent in parts. S3 itself makes the
  * CRC64NVME of what comes by presigned URLs. `stat` knows a SHA-256 only where the store has checked it: of what was put
  * in one request; nothing that an uploader could have written is believed.
+ * @param options a store is taken to be able to do what S3 does, unless they say otherwise
  */
 export function openS3BlobStore({
   checksums = 'crc64nvme',
+  conditionalPuts = true,
+  partCopies = true,
   copyLimits,
   ...options
 }: S3BlobStoreOptions): BlobStore {
-  const at: S3Bucket = { checksums, ...options };
+  const at: S3Bucket = { checksums, conditionalPuts, partCopies, ...options };
   const { client, bucket } = at;
   const object = (key: string) => ({ Bucket: bucket, Key: key });
 
@@ -65,7 +66,9 @@ export function openS3BlobStore({
         ...(checksums === 'crc64nvme' ? { ChecksumMode: 'ENABLED' } : {}),
       }),
     );
-    return { size: ContentLength ?? 0, etag: unquoted(ETag), ...wholeSha256(ChecksumSHA256) };
+    // A store that does not check what it is told may repeat what an uploader has claimed.
+    const checked = checksums === 'crc64nvme' ? wholeSha256(ChecksumSHA256) : {};
+    return { size: ContentLength ?? 0, etag: unquoted(ETag), ...checked };
   };
 
   const partsThere = async (key: string, UploadId: string): Promise<PartStat[]> => {
@@ -114,14 +117,15 @@ export function openS3BlobStore({
     },
 
     list: async (prefix, { after, limit = MAX_PAGE } = {}) => {
-      const { Contents = [], IsTruncated = false } = await client.send(
-        new ListObjectsV2Command({
-          Bucket: bucket,
-          Prefix: prefix,
-          MaxKeys: Math.min(limit, MAX_PAGE),
-          ...(after === undefined || after === '' ? {} : { StartAfter: after }),
-        }),
-      );
+      const page = {
+        Bucket: bucket,
+        Prefix: prefix,
+        MaxKeys: Math.min(limit, MAX_PAGE),
+        ...(after === undefined || after === '' ? {} : { StartAfter: after }),
+      };
+      const { Contents = [], IsTruncated = false } = await client
+        .send(new ListObjectsV2Command(page))
+        .catch((error) => Promise.reject(blobError(error, prefix)));
       const objects = Contents.map(({ Key = '', Size = 0, LastModified }) => ({
         key: Key,
         size: Size,

@@ -1,14 +1,43 @@
-import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { HeadObjectCommand, type S3Client, S3ServiceException } from '@aws-sdk/client-s3';
+import { BlobError } from '../../ports/blob-store.ts';
 
 /** Where objects are, and how they are stored there. */
-export interface S3Bucket {
+export interface S3Bucket extends S3Abilities {
   /** From `openS3Client`. */
   readonly client: S3Client;
   readonly bucket: string;
-  /** `crc64nvme`: the store checks every object on its way in. `when-required`: for stores that know no checksums. */
-  readonly checksums: 'crc64nvme' | 'when-required';
   /** Encrypts with this key instead of the bucket's own. What comes by a presigned URL is encrypted as the bucket says. */
   readonly kmsKeyId?: string;
+}
+
+/**
+ * The headers of a write that is to replace nothing.
+ * @throws BlobError `EXISTS`, where only a look can tell
+ */
+export async function ifAbsentHeaders(
+  { client, bucket, conditionalPuts }: Pick<S3Bucket, 'client' | 'bucket' | 'conditionalPuts'>,
+  key: string,
+): Promise<{ IfNoneMatch?: '*' }> {
+  if (conditionalPuts) return { IfNoneMatch: '*' };
+  const found = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key })).catch((error) => {
+    if (error instanceof S3ServiceException && error.$metadata.httpStatusCode === 404) return undefined;
+    throw error;
+  });
+  if (found) throw new BlobError('EXISTS', key);
+  return {};
+}
+
+/** In what stores differ. */
+export interface S3Abilities {
+  /** `crc64nvme`: the store checks every object on its way in. `when-required`: for stores that know no checksums. */
+  readonly checksums: 'crc64nvme' | 'when-required';
+  /**
+   * Whether the store keeps `If-None-Match: *` of a write. Where it does not, Cairn looks first and then writes: two writers
+   * at once may both succeed, which is harmless where a key is its bytes' digest.
+   */
+  readonly conditionalPuts: boolean;
+  /** Whether parts can be copied. Where they cannot, a copy of any size is one request, and the store says what is too much. */
+  readonly partCopies: boolean;
 }
 
 /** What puts, copies and uploads carry. */

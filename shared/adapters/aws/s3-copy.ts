@@ -41,7 +41,7 @@ export async function copyObject(
     CopySourceIfMatch: ETag,
   };
   const target = { Bucket: bucket, Key: to };
-  if (size <= limits.whole) {
+  if (size <= limits.whole || !within.partCopies) {
     await client.send(new CopyObjectCommand({ ...target, ...source, ...encryptionOf(within) }));
     return;
   }

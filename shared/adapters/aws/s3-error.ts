@@ -24,10 +24,43 @@ const CODES: Readonly<Record<string, BlobErrorCode>> = {
 
 /** The port's error for what the store answered; what the port has no word for stays as it is. */
 export function blobError(error: unknown, key: string): unknown {
-  if (!(error instanceof S3ServiceException)) return error;
-  const code = CODES[error.name] ?? (error.$metadata.httpStatusCode === 507 ? 'NO_SPACE' : undefined);
+  if (!(error instanceof Error)) return error;
+  const code = error instanceof S3ServiceException ? answeredCode(error) : unansweredCode(error);
   if (code === undefined) return error;
-  const mapped = new BlobError(code, key, error.message || error.name);
+  const detail = code === 'UNAVAILABLE' ? whyUnavailable(error) : error.message || error.name;
+  const mapped = new BlobError(code, key, detail);
   mapped.cause = error;
   return mapped;
+}
+
+function answeredCode({ name, $metadata }: S3ServiceException): BlobErrorCode | undefined {
+  const status = $metadata.httpStatusCode ?? 0;
+  if (status === 507) return CODES[name] ?? 'NO_SPACE';
+  const isClosed = name === 'NoSuchBucket' || status === 401 || status === 403 || status === 429;
+  return CODES[name] ?? (isClosed || (status >= 500 && status !== 501) ? 'UNAVAILABLE' : undefined);
+}
+
+/** The SDK marks what its requests fail with by their attempts; a source that breaks off while it is sent is not its fault. */
+const unansweredCode = (error: Error): BlobErrorCode | undefined =>
+  ('$metadata' in error && !(error instanceof BlobError)) || error.name === NO_CREDENTIALS
+    ? 'UNAVAILABLE'
+    : undefined;
+
+const NO_CREDENTIALS = 'CredentialsProviderError';
+
+/** Why the store cannot be used, as the end of a sentence: for who has to set it right. */
+export function whyUnavailable(error: unknown): string {
+  if (error instanceof S3ServiceException) {
+    const { name, message, $metadata } = error;
+    const said = [name, message].filter((text, index, all) => text && all.indexOf(text) === index).join(': ');
+    if (name === 'NoSuchBucket') return 'there is no such bucket';
+    if ($metadata.httpStatusCode === 401 || $metadata.httpStatusCode === 403)
+      return `it refuses the credentials, or they do not permit what Cairn needs (${said})`;
+    return `it answers ${$metadata.httpStatusCode} (${said})`;
+  }
+  const { name, message, code } = error as NodeJS.ErrnoException;
+  if (name === NO_CREDENTIALS)
+    return 'there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
+  if (name === 'AbortError' || name === 'TimeoutError') return 'it does not answer in time';
+  return `it cannot be reached (${code ?? name}${message ? `: ${message}` : ''})`;
 }

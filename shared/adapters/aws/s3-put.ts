@@ -14,6 +14,7 @@ import { retried } from './retry.ts';
 import {
   completedEtag,
   encryptionOf,
+  ifAbsentHeaders,
   MAX_PARTS,
   type S3Bucket,
   unquoted,
@@ -28,7 +29,7 @@ const UNKNOWN_SIZE_PART_BYTES = 32 * MIB;
 /** Bytes of parts that are on their way at once, beside the one that is being read. */
 const UNDER_WAY_BYTES = 32 * MIB;
 /** CRC-64/NVME's polynomial, reflected, as hash-wasm takes it. */
-const NVME_POLYNOMIAL = '9a6c9329ac4bc9b5';
+export const NVME_POLYNOMIAL = '9a6c9329ac4bc9b5';
 
 /**
  * Stores one object under a valid key. Nothing becomes visible unless size and SHA-256 are right; an upload in parts
@@ -120,7 +121,7 @@ async function putWhole(
     Body: body,
     ContentLength: body.length,
     ...(to.checksums === 'crc64nvme' ? { ChecksumSHA256: sha256 } : {}),
-    ...(ifAbsent ? { IfNoneMatch: '*' } : {}),
+    ...(ifAbsent ? await ifAbsentHeaders(to, key) : {}),
     ...encryptionOf(to),
   };
   const { ETag } = await retried(() => to.client.send(new PutObjectCommand(input)), isOvertaken);
@@ -143,13 +144,14 @@ async function putParts(
     new CreateMultipartUploadCommand({ ...object, ...uploadChecksum(to), ...encryptionOf(to) }),
   );
   try {
+    const Parts = await sendParts(to, { ...object, UploadId }, parts);
     const { ETag } = await client.send(
       new CompleteMultipartUploadCommand({
         ...object,
         UploadId,
-        MultipartUpload: { Parts: await sendParts(to, { ...object, UploadId }, parts) },
+        MultipartUpload: { Parts },
         ...(to.checksums === 'crc64nvme' ? { ChecksumType: 'FULL_OBJECT' } : {}),
-        ...(ifAbsent ? { IfNoneMatch: '*' } : {}),
+        ...(ifAbsent ? await ifAbsentHeaders(to, key) : {}),
       }),
     );
     return await completedEtag(to, key, ETag);

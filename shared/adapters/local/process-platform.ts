@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve, sep } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import pMap from 'p-map';
 import type { Clock } from '../../ports/clock.ts';
 import type {
   EndpointRef,
@@ -58,6 +59,8 @@ export interface ProcessPlatform extends SteppedPlatform {
 
 const HOST = '127.0.0.1';
 const LINES_KEPT = 2000;
+/** Files of a revision that are put into its directory at once: where they come from another machine, each is waited for. */
+const FILES_AT_ONCE = 8;
 const TIMES: ReplicaTimes = {
   start: 120_000,
   drain: 30_000,
@@ -152,12 +155,13 @@ export async function openProcessPlatform(options: ProcessPlatformOptions): Prom
     await rm(own, { recursive: true, force: true });
     const model = join(own, 'model');
     await mkdir(model, { recursive: true });
-    for (const file of order.files) {
+    const put = async (file: RevisionFile) => {
       const target = resolve(model, file.path);
       if (!target.startsWith(model + sep)) throw new Error(`the path ${file.path} leads out of the model`);
       await mkdir(dirname(target), { recursive: true });
       await materialise(file, target);
-    }
+    };
+    await pMap(order.files, put, { concurrency: FILES_AT_ONCE });
     const list = order.files.map(({ path, size, sha256 }) => ({ path, size, sha256 }));
     await writeFile(join(own, 'files.json'), JSON.stringify(list));
   }
