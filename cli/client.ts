@@ -24,6 +24,8 @@ export interface ApiRequest {
   readonly idempotencyKey?: string | null | undefined;
   /** Milliseconds of silence to bear. */
   readonly silence?: number;
+  /** Sends it once: whoever asks wants to know how it is now. */
+  readonly once?: boolean;
 }
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
@@ -73,7 +75,7 @@ export function makeClient(options: {
 
   const call = <T>(request: ApiRequest): Promise<Answer<T>> => {
     const { method, body, idempotencyKey = randomUUID() } = request;
-    const repeatable = method !== 'POST' || idempotencyKey !== null;
+    const repeatable = !request.once && (method !== 'POST' || idempotencyKey !== null);
     const target = addressOf(url, request);
     const headers: Record<string, string> = {
       accept: 'application/json',

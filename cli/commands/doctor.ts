@@ -124,13 +124,17 @@ function clock(date: string | undefined, now: number): Check {
 async function ready({ client }: Context): Promise<Check> {
   const name = 'Readiness';
   try {
-    await client.get('/readyz');
+    await client.call({ method: 'GET', path: '/readyz', once: true });
     return { name, ok: true, detail: 'the server can do its work' };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    const { code, detail } = error.problem;
-    const fix = code === 'STORAGE_FULL' ? 'Free some space on its disk.' : 'Its log has the cause.';
-    return { name, ok: false, detail: `the server cannot do its work now: ${detail}`, fix };
+    const detail = `the server cannot do its work now: ${error.problem.detail}`;
+    return {
+      name,
+      ok: false,
+      detail,
+      fix: 'Its log has the cause, for example a full disk, or a bucket that cannot be reached.',
+    };
   }
 }
 

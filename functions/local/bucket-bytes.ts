@@ -44,12 +44,17 @@ export async function openBucket(location: BlobLocation): Promise<BlobStore> {
   return prefixedBlobStore(openS3BlobStore({ client, bucket, ...able }), prefix);
 }
 
-const telling = (place: string) => (error: Error) => {
-  const why =
-    error instanceof BlobError && error.code === 'UNAVAILABLE' ? whyUnavailable(error.cause) : error.message;
-  const sentence = error.message.startsWith(place) ? error.message : `${place} cannot be used: ${why}`;
-  throw new Error(`CAIRN_BLOB_STORE: ${sentence.replace(/\.?$/, '.')}`, { cause: error });
-};
+/** Says of an error that it is the store's, in a sentence. */
+export const telling =
+  (place: string) =>
+  (error: Error): never => {
+    const why =
+      error instanceof BlobError && error.code === 'UNAVAILABLE'
+        ? whyUnavailable(error.cause)
+        : error.message;
+    const sentence = error.message.startsWith(place) ? error.message : `${place} cannot be used: ${why}`;
+    throw new Error(`CAIRN_BLOB_STORE: ${sentence.replace(/\.?$/, '.')}`, { cause: error });
+  };
 
 function readiness(blobs: BlobStore): () => Promise<void> {
   /** A store that hangs is asked once. */

@@ -35,11 +35,17 @@ export async function storedOnDisk(dataDir: DataDir): Promise<void> {
 /**
  * Makes the bucket's prefix this data folder's, once: two Cairns below one prefix would each remove what the other has.
  * @param place names the prefix to people
+ * @param moved says that the bucket has what the folder has
  * @throws Error with a sentence if the two do not belong together
  */
-export async function claimBucket(dataDir: DataDir, blobs: BlobStore, place: string): Promise<void> {
+export async function claimBucket(
+  dataDir: DataDir,
+  blobs: BlobStore,
+  place: string,
+  { moved = false }: { moved?: boolean } = {},
+): Promise<void> {
   const known = await readClaim(dataDir);
-  if (!known && (await hasBytes(dataDir)))
+  if (!known && !moved && (await hasBytes(dataDir)))
     throw new Error(
       `The data folder ${dataDir.path} has its bytes in itself. \`npm run move-bytes\` copies them to the bucket that CAIRN_BLOB_STORE names.`,
     );

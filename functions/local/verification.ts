@@ -18,6 +18,7 @@ const AGAIN_MS = 5000;
 export function startVerification(
   ports: Ports,
   logger: Logger,
+  { again = AGAIN_MS }: { again?: number } = {},
 ): { verifyLater: VerifyLater; resume(): Promise<void>; close(): Promise<void> } {
   const waiting: VerifyWork[] = [];
   const running = new Set<Promise<void>>();
@@ -38,7 +39,7 @@ export function startVerification(
       const timer = setTimeout(() => {
         timers.delete(timer);
         add(work);
-      }, AGAIN_MS);
+      }, again);
       timers.add(timer);
     }
   };

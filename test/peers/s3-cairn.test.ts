@@ -1,8 +1,10 @@
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type InstalledCli, installCli } from '../cli/harness.ts';
 import { startServer, type TestServer, TOKEN } from '../support/server.ts';
@@ -11,6 +13,8 @@ import { runGit } from './git.ts';
 import { NEWEST, requirements } from './mlflow-requirements.ts';
 import { pythonEnv, runPython } from './python.ts';
 import { blobStoreEnv, type S3Server } from './s3-server.ts';
+
+const exec = promisify(execFile);
 
 /** A whole Cairn of one machine with its bytes in a bucket, as its clients see it. */
 
@@ -190,6 +194,34 @@ describe.each([['versitygw', startVersitygw]])('on %s', (_, startStore) => {
   test('another data folder is refused the bucket’s prefix', async () => {
     const other = startServer(join(dir, 'other'), blobStoreEnv(store, 'team/cairn'));
     await expect(other).rejects.toThrow('has the bytes of another Cairn');
+  });
+
+  test('a data folder’s bytes move to the bucket by a command, which may be given again', async () => {
+    const data = join(dir, 'moving');
+    const env = blobStoreEnv(store, 'moved');
+    const bytes = await readFile(join(DIGITS, 'digits-v1.onnx'));
+    const onDisk = await startServer(data);
+    await onDisk.api('POST', MODELS, { name: 'moved' });
+    const files = [{ path: 'digits.onnx', content: bytes.toString('base64') }];
+    expect((await onDisk.api('POST', `${MODELS}/moved/versions`, { files })).status).toBe(201);
+    await onDisk.stop();
+    await expect(startServer(data, env)).rejects.toThrow('npm run move-bytes');
+    const move = () =>
+      exec(process.execPath, [join(import.meta.dirname, '../../functions/local/move-bytes.ts')], {
+        env: { PATH: process.env.PATH, CAIRN_DATA_DIR: data, ...env },
+      });
+    expect((await move()).stdout).toMatch(/^Copied [1-9]/);
+    await expect(move()).rejects.toThrow('set CAIRN_BLOB_STORE to where they are');
+    await rm(join(data, 'blobs'), { recursive: true });
+    await using stack = new AsyncDisposableStack();
+    const inBucket = await startServer(data, env);
+    stack.defer(async () => void (await inBucket.stop()));
+    const found = await fetch(`${inBucket.url}${MODELS}/moved/versions/1/files/digits.onnx`, {
+      headers: { authorization: `Bearer ${TOKEN}` },
+    });
+    expect(Buffer.from(await found.arrayBuffer())).toEqual(bytes);
+    await inBucket.stop();
+    await expect(startServer(data)).rejects.toThrow('set CAIRN_BLOB_STORE to where they are');
   });
 
   async function lfs(model: string, path: string, body: object) {

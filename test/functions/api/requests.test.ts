@@ -109,6 +109,7 @@ describe('errors', () => {
     [new ConditionFailed([0]), 'CONFLICT'],
     [Object.assign(new Error('no space'), { code: 'ENOSPC' }), 'STORAGE_FULL'],
     [new BlobError('NO_SPACE', 'workspaces/secret'), 'STORAGE_FULL'],
+    [new BlobError('UNAVAILABLE', 'workspaces/secret'), 'STORAGE_UNAVAILABLE'],
     [new BlobError('DIGEST_MISMATCH', 'workspaces/secret'), 'DIGEST_MISMATCH'],
     [new BlobError('NOT_FOUND', 'workspaces/secret'), 'FILE_NOT_FOUND'],
   ])('%s is answered as a problem', async (error, code) => {

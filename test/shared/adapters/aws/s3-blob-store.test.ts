@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { openS3BlobStore, type S3BlobStoreOptions } from '../../../../shared/adapters/aws/s3-blob-store.ts';
 import { openS3Client } from '../../../../shared/adapters/aws/s3-client.ts';
 import { type Answer, answeringHandler, type Sent } from './answering-handler.ts';
@@ -104,12 +104,78 @@ test('a signed URL binds the length, and asks its bearer for nothing else', asyn
   }
 });
 
-test('a full store says so, and what the port has no word for stays as it is', async () => {
+test('a full store says so, one that cannot be used says why, and what the port has no word for stays as it is', async () => {
   const full = storeThat(() => failure(507, 'InsufficientStorage'));
   await expect(full.store.put('a', Buffer.from('b'))).rejects.toMatchObject({ code: 'NO_SPACE' });
-  const denied = storeThat(() => failure(403, 'AccessDenied'));
-  await expect(denied.store.put('a', Buffer.from('b'))).rejects.toMatchObject({ name: 'AccessDenied' });
-  await expect(denied.store.get('a')).rejects.toMatchObject({ name: 'AccessDenied' });
-  const elsewhere = storeThat(() => failure(404, 'NoSuchBucket'));
-  await expect(elsewhere.store.get('a')).rejects.toMatchObject({ name: 'NoSuchBucket' });
+  for (const [answer, why] of [
+    [failure(403, 'AccessDenied'), /refuses the credentials.*AccessDenied/],
+    [failure(404, 'NoSuchBucket'), /there is no such bucket/],
+    [failure(503, 'ServiceUnavailable'), /answers 503/],
+    [Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }), /cannot be reached \(ECONNREFUSED/],
+  ] as const) {
+    const { store } = storeThat(() => answer);
+    for (const work of [() => store.put('a', Buffer.from('b')), () => store.get('a'), () => store.list('a')])
+      await expect(work()).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: expect.stringMatching(why),
+      });
+  }
+  const odd = storeThat(() => failure(400, 'InvalidRequest'));
+  await expect(odd.store.get('a')).rejects.toMatchObject({ name: 'InvalidRequest' });
+});
+
+test('a source that breaks off is not taken for the store’s fault', async () => {
+  const { store } = storeThat(() => stored);
+  const broken = async function* () {
+    yield Buffer.from('b');
+    throw Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
+  };
+  await expect(store.put('a', broken())).rejects.toMatchObject({ code: 'ECONNRESET' });
+});
+
+describe('a store without conditional writes, as Google’s', () => {
+  const lacking = { conditionalPuts: false, checksums: 'when-required' } as const;
+
+  test('is asked first whether there is an object, and gets no condition that it would ignore', async () => {
+    const { store, sent } = storeThat(
+      ({ method }) => (method === 'HEAD' ? failure(404, 'NotFound') : stored),
+      lacking,
+    );
+    await store.put('a', Buffer.from('b'), { ifAbsent: true });
+    expect(sent.map(({ method }) => method)).toEqual(['HEAD', 'PUT']);
+    expect(Object.keys(sent[1]?.headers ?? {}).filter((name) => /^if-|^x-goog-/.test(name))).toEqual([]);
+  });
+
+  test('keeps what is there', async () => {
+    const { store, sent } = storeThat(() => stored, lacking);
+    await expect(store.put('a', Buffer.from('b'), { ifAbsent: true })).rejects.toMatchObject({
+      code: 'EXISTS',
+    });
+    expect(sent.map(({ method }) => method)).toEqual(['HEAD']);
+  });
+});
+
+test('where parts cannot be copied, a copy of any size is one request that names the object’s ETag', async () => {
+  const large = { body: '', headers: { etag: '"e"', 'content-length': String(6 * 1024 ** 3) } };
+  const { store, sent } = storeThat(
+    ({ method }) =>
+      method === 'HEAD' ? large : { body: '<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>' },
+    { partCopies: false },
+  );
+  await store.copy('a', 'b', { etag: 'e' });
+  expect(sent.map(({ method, path }) => `${method} ${path}`)).toEqual(['HEAD /a', 'PUT /b']);
+  expect(sent[1]?.headers).toMatchObject({
+    'x-amz-copy-source': 'cairn/a',
+    'x-amz-copy-source-if-match': '"e"',
+  });
+});
+
+test('a digest is believed only of a store that checks digests', async () => {
+  const told = {
+    body: '',
+    headers: { etag: '"e"', 'x-amz-checksum-sha256': Buffer.alloc(32).toString('base64') },
+  };
+  const stat = (options: Partial<S3BlobStoreOptions>) => storeThat(() => told, options).store.stat('a');
+  expect((await stat({}))?.sha256).toBe('0'.repeat(64));
+  expect((await stat({ checksums: 'when-required' }))?.sha256).toBeUndefined();
 });
