@@ -128,13 +128,12 @@ async function ready({ client }: Context): Promise<Check> {
     return { name, ok: true, detail: 'the server can do its work' };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    const detail = `the server cannot do its work now: ${error.problem.detail}`;
-    return {
-      name,
-      ok: false,
-      detail,
-      fix: 'Its log has the cause, for example a full disk, or a bucket that cannot be reached.',
-    };
+    const { code, detail } = error.problem;
+    const fix =
+      code === 'STORAGE_FULL'
+        ? 'Free some space on its disk.'
+        : 'Its log has the cause, for example a bucket that cannot be reached.';
+    return { name, ok: false, detail: `the server cannot do its work now: ${detail}`, fix };
   }
 }
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A bucket that has the bytes, as CAIRN_BLOB_STORE names it. */
 export interface BlobLocation {

@@ -4,7 +4,7 @@ import type { Ports } from '../../shared/ports/ports.ts';
 import { consolidate, PACKS_MIN, whileGrowing } from '../../shared/registry/consolidate.ts';
 import { modelChain } from '../../shared/registry/keys.ts';
 import type { VerifyLater } from '../../shared/registry/verify-work.ts';
-import { cleanUp, signCheckpoints } from '../reconcile/housekeeping.ts';
+import { type CleanUpPart, cleanUp, signCheckpoints } from '../reconcile/housekeeping.ts';
 
 const CHECKPOINT_MS = 5 * 60_000;
 const CLEAN_UP_MS = 60 * 60_000;
@@ -36,7 +36,8 @@ export function startHousekeeping(
   logger: Logger,
   subscribe: InProcessBus['subscribe'],
   verifyLater?: VerifyLater,
-): { close(): Promise<void> } {
+): Housekeeping {
+  let failures = 0;
   let running = Promise.resolve();
   const run = (task: () => Promise<unknown>) => {
     running = running
@@ -68,8 +69,11 @@ export function startHousekeeping(
   const timers = [
     every(CHECKPOINT_MS, () => signCheckpoints(ports)),
     every(CLEAN_UP_MS, async () => {
-      const { bytes } = await cleanUp(ports, verifyLater && { verifyLater });
-      logger.info({ bytes }, 'reclaimed bytes that nothing refers to');
+      const onError = (err: unknown, part: CleanUpPart) =>
+        logger.error({ err, ...part }, 'could not be cleaned up: tried again in an hour');
+      const { bytes, failed } = await cleanUp(ports, { onError, ...(verifyLater ? { verifyLater } : {}) });
+      failures = failed;
+      logger.info({ bytes, failed }, 'reclaimed bytes that nothing refers to');
     }),
   ];
   return {

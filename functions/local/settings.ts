@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { type IssuerTrust, isJwt } from '../../shared/access/issuer.ts';
 import { ISSUER_SETTINGS, readIssuerSettings } from '../../shared/access/issuer-settings.ts';
 import { CHOSEN_TOKEN_MIN } from '../../shared/access/token.ts';
+import { nearest } from '../api/did-you-mean.ts';
 import { BlobLocation } from './blob-location.ts';
 
 /** Each setting's environment variable, its meaning and its schema: what `--help` lists and what start-up parses. */

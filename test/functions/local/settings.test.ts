@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { locationText } from '../../../functions/local/blob-location.ts';
-import { parseSettings, settingsHelp } from '../../../functions/local/settings.ts';
+import { mistyped, parseSettings, settingsHelp } from '../../../functions/local/settings.ts';
 
 const OIDC = {
   CAIRN_OIDC_ISSUER: 'https://id.example.com',
@@ -28,6 +28,17 @@ test('an admin’s token that would be taken for one of the issuer is refused', 
   expect(parseSettings({ ...OIDC, ...jwt })).toEqual({
     problems: [expect.stringMatching(/^CAIRN_ADMIN_TOKEN: must not look like a JWT/)],
   });
+});
+
+test('a variable whose name is nearly a setting’s is told, and another program’s is not', () => {
+  const env = {
+    CAIRN_DATADIR: '/mnt',
+    CAIRN_URL: 'x',
+    CAIRN_TOKEN: 'x',
+    CAIRN_PORT: '1',
+    CAIRN_SERVICE_HOST: '10.0.0.1',
+  };
+  expect(mistyped(env)).toEqual(['CAIRN_DATADIR is no setting and does nothing; CAIRN_DATA_DIR is one.']);
 });
 
 test('a bucket is told by its address: prefix, endpoint, region and path style', () => {

@@ -80,10 +80,14 @@ test('bytes that were replaced or deleted by a process that died before it remov
   expect(await stored()).toEqual(await recorded());
 });
 
+const onError = (error: unknown) => {
+  throw error;
+};
+
 test('the hourly clean-up sees to it', async () => {
   await expect(putArtifact(dying('table', 'transact'), ada, owner, 'lost', BYTES)).rejects.toThrow('killed');
   ports.clock.advance(DAY);
-  expect(await cleanUp(ports)).toEqual({ bytes: BYTES.length });
+  expect(await cleanUp(ports, { onError })).toEqual({ bytes: BYTES.length, failed: 0 });
   expect(await stored()).toEqual([]);
 });
 
@@ -160,9 +164,9 @@ test('what takes long goes on at its next call, and everything is looked at once
   // A store may answer with fewer than it was asked for.
   ports.blobs.list = (prefix, options) => list(prefix, { ...options, limit: 2 });
   ports.clock.advance(DAY);
-  const first = await cleanUp(ports, { deadline: 0 });
-  expect(first).toEqual({ bytes: 2 * BYTES.length, next: { workspace: 'default' } });
-  expect(await cleanUp(ports, { after: first.next })).toEqual({ bytes: BYTES.length });
+  const first = await cleanUp(ports, { deadline: 0, onError });
+  expect(first).toEqual({ bytes: 2 * BYTES.length, failed: 0, next: { workspace: 'default' } });
+  expect(await cleanUp(ports, { after: first.next, onError })).toEqual({ bytes: BYTES.length, failed: 0 });
   await expect(putArtifact(killed, ada, owner, 'd', BYTES)).rejects.toThrow('killed');
   expect((await reclaimArtifacts(ports, 'default')).objects).toBe(0);
   expect(await aDayLater()).toBe(BYTES.length);
