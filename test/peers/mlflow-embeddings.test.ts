@@ -7,7 +7,7 @@ import { startServer, TOKEN } from '../support/server.ts';
 import { DEBIAN_PYTHON, EMBEDDING_BARE, EMBEDDING_REQUIREMENTS } from './mlflow-requirements.ts';
 import { pythonEnv, runPython } from './python.ts';
 
-test('a sentence-transformers model that a package ships answers the same embeddings by version and alias', async () => {
+test('a sentence-transformers model that a package ships, and a transformers pipeline, answer the same by version and alias', async () => {
   process.env.MLFLOW_TRACKING_TOKEN = TOKEN;
   const folder = await mkdtemp(join(tmpdir(), 'cairn-embeddings-'));
   const python = await pythonEnv('embeddings', EMBEDDING_REQUIREMENTS, {
@@ -18,6 +18,7 @@ test('a sentence-transformers model that a package ships answers the same embedd
   try {
     const said = await runPython(python, 'mlflow_embeddings.py', [server.url, join(folder, 'copy')]);
     expect(said).toContain('checked');
+    expect(said).toContain('classified');
     const version = await server.api('GET', '/api/v1/workspaces/default/models/embedder/versions/1');
     expect(version.body).toMatchObject({ status: 'READY' });
     const files = await server.api('GET', '/api/v1/workspaces/default/models/embedder/versions/1/files');

@@ -1,4 +1,4 @@
-"""Logs a sentence-transformers model that a package ships, registers it, and loads it by version and alias."""
+"""Logs a sentence-transformers model that a package ships and a transformers pipeline, registers them, and loads them."""
 
 import os
 import sys
@@ -50,3 +50,25 @@ path = Path(mlflow.artifacts.download_artifacts("models:/embedder/2", dst_path=F
 names = sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
 assert any(name.endswith("model.safetensors") for name in names), names
 print("checked", len(names))
+
+# A transformers pipeline, made here: no hub is asked.
+import torch
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast, pipeline
+
+words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "model"]
+vocabulary = Path(FOLDER) / "vocab.txt"
+vocabulary.write_text("\n".join(words))
+torch.manual_seed(0)
+config = BertConfig(vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+bert = BertForSequenceClassification(config).eval()
+classify = pipeline("text-classification", model=bert, tokenizer=BertTokenizerFast(str(vocabulary)))
+with mlflow.start_run():
+    mlflow.transformers.log_model(
+        classify, name="model", pip_requirements=["transformers"], input_example="good model", registered_model_name="tiny-bert"
+    )
+[expected] = classify("bad model")
+[answer] = mlflow.transformers.load_model("models:/tiny-bert/1")("bad model")
+[row] = mlflow.pyfunc.load_model("models:/tiny-bert/1").predict(["bad model"]).to_dict("records")
+for got in (answer, row):
+    assert got["label"] == expected["label"] and abs(got["score"] - expected["score"]) < 1e-6, (got, expected)
+print("classified", expected["label"])
