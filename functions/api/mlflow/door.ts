@@ -20,6 +20,7 @@ import { registeredModelRoutes } from './registered-models.ts';
 import type { Call, Route } from './route.ts';
 import { runRoutes } from './runs.ts';
 import { serverRoutes } from './server.ts';
+import { traceRoutes } from './traces.ts';
 import { webhookRoutes } from './webhooks.ts';
 
 /** MLflow answers at both of them and at each of its versions of the API. */
@@ -46,6 +47,7 @@ export function mlflowDoor(deps: ApiDeps): (c: Context) => Promise<Response> {
     ...runRoutes,
     ...loggedModelRoutes,
     ...artifactRoutes,
+    ...traceRoutes,
     ...webhookRoutes(deps.webhooks),
   ]);
   const memory = deps.revision && answerMemory(deps.ports.clock, deps.revision);

@@ -13,6 +13,7 @@ const MLFLOW_CODES: Partial<Record<ErrorCode, readonly [code: string, status: nu
   ALIAS_NOT_FOUND: ['INVALID_PARAMETER_VALUE', 400],
   MODEL_EXISTS: ['RESOURCE_ALREADY_EXISTS', 400],
   EXPERIMENT_EXISTS: ['RESOURCE_ALREADY_EXISTS', 400],
+  NOT_SUPPORTED: ['NOT_IMPLEMENTED', 501],
   TOO_MANY_REQUESTS: ['REQUEST_LIMIT_EXCEEDED', 429],
   STORAGE_FULL: ['INTERNAL_ERROR', 507],
   INTERNAL: ['INTERNAL_ERROR', 500],
@@ -45,10 +46,13 @@ export function mlflowError(error: unknown, requestId: string, logger: ApiDeps['
   });
 }
 
+/** Their sentence says what to do. */
+const COMPLETE: readonly ErrorCode[] = ['INVALID_ARGUMENT', 'NOT_FOUND', 'NOT_SUPPORTED'];
+
 function messageOf({ code, detail }: CairnError): string {
   const { fix } = ERRORS[code];
   if (code === 'UNAUTHENTICATED') {
     return `${detail} Set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, to a Cairn token.`;
   }
-  return code === 'INVALID_ARGUMENT' || code === 'NOT_FOUND' ? detail : `${detail} ${fix}`;
+  return COMPLETE.includes(code) ? detail : `${detail} ${fix}`;
 }

@@ -205,7 +205,6 @@ describe('who may what', () => {
 
 test.each([
   ['GET', 'traces/search'],
-  ['POST', 'traces'],
   ['GET', 'no/such/thing'],
   ['PUT', 'registered-models/create'],
 ])('%s %s is ENDPOINT_NOT_FOUND with a sentence', async (method, path) => {
@@ -214,6 +213,13 @@ test.each([
   expect(json).toEqual({
     error_code: 'ENDPOINT_NOT_FOUND',
     message: expect.stringContaining('Cairn does not have'),
+  });
+});
+
+test('a trace is refused so that its client does not send it once more in another format', async () => {
+  expect(await api.post('traces', { trace: {} })).toEqual({
+    status: 501,
+    json: { error_code: 'NOT_IMPLEMENTED', message: expect.stringContaining('mlflow.tracing.disable()') },
   });
 });
 
