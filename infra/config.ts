@@ -128,14 +128,20 @@ export type Config = z.infer<typeof CONFIG>;
 
 const PREFIX = 'cairn:';
 
-/** Reads the `cairn:` keys of the CDK context. @throws Error with a line for each key that is unknown or wrong */
+/** What is wrong with the context, a line for each key. */
+export class ConfigError extends Error {}
+
+/** Reads the `cairn:` keys of the CDK context. @throws ConfigError for keys that are unknown or wrong, or lack their prefix */
 export function parseConfig(context: Readonly<Record<string, unknown>>): Config {
+  const bare = Object.keys(CONFIG.shape).filter((key) => key in context);
+  if (bare.length > 0)
+    throw new ConfigError(bare.map((key) => `${key}: unknown; the key is ${PREFIX}${key}`).join('\n'));
   const given = Object.entries(context)
     .filter(([key]) => key.startsWith(PREFIX))
     .map(([key, value]) => [key.slice(PREFIX.length), typeof value === 'string' ? fromText(value) : value]);
   const parsed = CONFIG.superRefine(needEachOther).safeParse(Object.fromEntries(given));
   if (parsed.success) return parsed.data;
-  throw new Error(parsed.error.issues.map(sentence).join('\n'));
+  throw new ConfigError(parsed.error.issues.map(sentence).join('\n'));
 }
 
 const sentence = (issue: z.core.$ZodIssue) =>

@@ -24,6 +24,7 @@ const OIDC = { issuer: 'https://id.example.com', audience: 'cairn', roles: [RULE
 
 test.each([
   ['an unknown key', { 'cairn:srving': true }, 'cairn:srving: unknown'],
+  ['a key without its prefix', { serving: true }, 'serving: unknown; the key is cairn:serving'],
   ['a key inside a value', { 'cairn:throttling': { rate: 1, burst: 1, per: 's' } }, 'cairn:throttling: '],
   ['a wrong value', { 'cairn:removalPolicy': 'keep' }, 'cairn:removalPolicy: '],
   [
