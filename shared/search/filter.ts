@@ -11,6 +11,21 @@ export interface FilterFields {
   readonly nullable: readonly Entity[];
 }
 
+/** The spellings of what runs and logged models have logged to them. */
+export const LOGGED_ENTITIES = {
+  metric: 'metric',
+  metrics: 'metric',
+  param: 'param',
+  params: 'param',
+  parameter: 'param',
+  parameters: 'param',
+  tag: 'tag',
+  tags: 'tag',
+  attribute: 'attribute',
+  attributes: 'attribute',
+  attr: 'attribute',
+} as const satisfies FilterFields['entities'];
+
 export interface AttributeField {
   /** The name that the record has it under. */
   readonly name: string;

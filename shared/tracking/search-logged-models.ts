@@ -2,7 +2,7 @@ import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import { CairnError } from '../errors.ts';
 import type { Ports } from '../ports/ports.ts';
-import { type Clause, type FilterFields, fulfils, parseFilter } from '../search/filter.ts';
+import { type Clause, type FilterFields, fulfils, LOGGED_ENTITIES, parseFilter } from '../search/filter.ts';
 import { keysetPage } from '../search/keyset-page.ts';
 import { loggedModelsPartition } from './keys.ts';
 import { type LoggedModelDetail, type ModelMetric, readLoggedModel } from './logged-model.ts';
@@ -23,19 +23,7 @@ const LOGGED_MODEL_FIELDS: FilterFields = {
     last_updated_time: UPDATED,
     last_updated_timestamp: UPDATED,
   },
-  entities: {
-    metric: 'metric',
-    metrics: 'metric',
-    param: 'param',
-    params: 'param',
-    parameter: 'param',
-    parameters: 'param',
-    tag: 'tag',
-    tags: 'tag',
-    attribute: 'attribute',
-    attributes: 'attribute',
-    attr: 'attribute',
-  },
+  entities: LOGGED_ENTITIES,
   nullable: [],
 };
 

@@ -1,7 +1,7 @@
 import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import type { Ports } from '../ports/ports.ts';
-import { type Clause, type FilterFields, fulfils, parseFilter } from '../search/filter.ts';
+import { type Clause, type FilterFields, fulfils, LOGGED_ENTITIES, parseFilter } from '../search/filter.ts';
 import { keysetPage, notOfThisSearch, positionOf, positionToken } from '../search/keyset-page.ts';
 import { parseOrder } from '../search/order-by.ts';
 import { runEntryKey, runsPartition } from './keys.ts';
@@ -28,17 +28,7 @@ const RUN_FIELDS: FilterFields = {
     end_time: { name: 'endTime', type: 'number' },
   },
   entities: {
-    metric: 'metric',
-    metrics: 'metric',
-    param: 'param',
-    params: 'param',
-    parameter: 'param',
-    parameters: 'param',
-    tag: 'tag',
-    tags: 'tag',
-    attribute: 'attribute',
-    attributes: 'attribute',
-    attr: 'attribute',
+    ...LOGGED_ENTITIES,
     run: 'attribute',
     dataset: 'dataset',
     datasets: 'dataset',
