@@ -44,7 +44,7 @@ export async function unpackPush(
         const other = needed.get(oid);
         if (type !== undefined && other !== undefined && other !== type)
           throw malformed(`${oid} is named as ${other} and as ${type}.`);
-        needed.set(oid, type ?? other);
+        if (other === undefined) needed.set(oid, type);
       }
       return collision;
     },

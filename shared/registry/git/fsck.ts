@@ -1,5 +1,5 @@
 import { malformed } from './malformed.ts';
-import type { GitObject } from './object.ts';
+import { type GitObject, ZERO_OID } from './object.ts';
 import { isSubmodule, isTree, treeEntries } from './tree-entries.ts';
 
 /** An object that another one needs, and which kind it has to be (undefined: any). */
@@ -39,7 +39,7 @@ function checkTree(content: Uint8Array, refuse: Refuse): Reference[] {
   const files = new Set<string>();
   for (const { mode, name, oid } of treeEntries(content)) {
     if (!MODES.has(mode)) throw refuse(mode.startsWith('0') ? 'zeroPaddedFilemode' : `badFilemode: ${mode}`);
-    if (/^0{40}$/.test(oid)) throw refuse('nullSha1: an entry names no object');
+    if (oid === ZERO_OID) throw refuse('nullSha1: an entry names no object');
     const problem = problemOfName(name);
     if (problem !== undefined) throw refuse(`${problem}: an entry is called "${printable(name)}"`);
     if (mode === '120000' && isDotGitFile(name, 'gitmodules')) throw refuse('gitmodulesSymlink');

@@ -18,10 +18,15 @@ export interface PackLimits {
 /** Deltas upon deltas beyond this are stored whole, so that reading an object stays short. */
 const DEPTH_MAX = 50;
 
+/** Bytes of inflated entries that are kept for that. */
+const KEPT_BYTES = 32 * 1024 * 1024;
+
 interface Entry {
   readonly at: number;
   readonly header: EntryHeader;
   readonly end: number;
+  /** What it inflates to, while there is room for it: it is needed again to resolve deltas. */
+  content?: Uint8Array;
   oid?: string;
   /** Its entry in the pack that is kept, once it is known. */
   kept?: Uint8Array;
@@ -43,6 +48,7 @@ export async function indexPack(
   const count = checkFrame(bytes, limits);
   const seen = new Set<string>();
   let total = 0;
+  let kept = 0;
   const turn = turns();
   const charge = (size: number) => {
     total += size;
@@ -50,11 +56,11 @@ export async function indexPack(
       throw malformed(`The pack unfolds to more than ${limits.totalBytes} bytes.`);
   };
   // Git's index-pack --strict refuses it, too: two objects of one id might have different bytes, or be based on each other.
-  const found = (entry: Entry, object: GitObject, kept: () => Uint8Array) => {
+  const found = (entry: Entry, object: GitObject, stored: () => Uint8Array) => {
     entry.oid = object.oid;
     if (seen.has(object.oid)) throw malformed(`The pack has the object ${object.oid} twice.`);
     seen.add(object.oid);
-    entry.kept = kept();
+    entry.kept = stored();
     return visit(object);
   };
 
@@ -69,6 +75,8 @@ export async function indexPack(
     charge(header.size);
     const { content, consumed } = inflateEntry(bytes.subarray(header.data, bytes.length - 20), header.size);
     const entry: Entry = { at, header, end: header.data + consumed };
+    kept += content.length;
+    if (kept <= KEPT_BYTES) entry.content = content;
     entries.push(entry);
     byOffset.set(at, entry);
     if (header.base === undefined) {
@@ -98,7 +106,7 @@ export async function indexPack(
         continue;
       }
       const parent = top.object();
-      const delta = inflateEntry(bytes.subarray(child.header.data, child.end), child.header.size).content;
+      const delta = contentOf(child);
       const made = gitObject(parent.type, applyDelta(parent.content, delta, limits.objectBytes));
       charge(made.content.length);
       const whole = top.depth >= DEPTH_MAX;
@@ -109,6 +117,8 @@ export async function indexPack(
       await turn();
     }
   };
+  const contentOf = ({ content, header, end }: Entry) =>
+    content ?? inflateEntry(bytes.subarray(header.data, end), header.size).content;
   const takeChildren = (oid: string, entry: Entry | undefined): Entry[] => {
     const waiting = [...((entry && children.get(entry)) ?? []), ...(children.get(oid) ?? [])];
     if (entry) children.delete(entry);
@@ -118,8 +128,7 @@ export async function indexPack(
   for (const root of roots) {
     const { oid = '', header } = root;
     if (!children.has(root) && !children.has(oid)) continue;
-    const { content } = inflateEntry(bytes.subarray(header.data, root.end), header.size);
-    const object = { oid, type: header.type as ObjectType, content };
+    const object = { oid, type: header.type as ObjectType, content: contentOf(root) };
     await resolve(oid, () => object, root, 0);
   }
   // What is left has its base elsewhere: in the repository, for a thin pack.
