@@ -16,11 +16,22 @@ export interface BlobStoreUnderTest {
   close(): Promise<void>;
 }
 
+/** What a real server is known not to do, and Cairn does not need of it. */
+export interface ContractOptions {
+  readonly keyParts?: readonly string[];
+  /** A part that is sent again replaces the one before when so much time has passed. */
+  readonly secondsBetweenResends?: number;
+}
+
 /**
  * What every BlobStore promises, presigned URLs by real HTTP included. The store may hold other objects: each test
  * keeps to a prefix of its own.
  */
-export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnderTest>): void {
+export function blobStoreContract(
+  name: string,
+  open: () => Promise<BlobStoreUnderTest>,
+  { keyParts = KEYS, secondsBetweenResends = 0 }: ContractOptions = {},
+): void {
   describe(`BlobStore: ${name}`, () => {
     let opened: BlobStoreUnderTest;
     let store: BlobStore;
@@ -138,7 +149,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
         },
       );
 
-      it.each(KEYS)('takes the key part %j', async (part) => {
+      it.each(keyParts)('takes the key part %j', async (part) => {
         const at = prefix();
         const key = `${at}${part}/${part}`;
         await store.put(key, Buffer.from(part));
@@ -375,6 +386,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
         const { key, uploadId, bytes, partSize, send } = await begin();
         await send(1, Buffer.alloc(partSize, 'x'));
         await send(2);
+        await opened.pass(secondsBetweenResends);
         await send(1);
         await send(3);
         const completed = await store.completeMultipart(key, uploadId, await store.listParts(key, uploadId));
@@ -476,6 +488,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
           const { key, bytes, partSize, send, complete } = await beginOpen(2);
           await send(2, patterned(partSize));
           await send(1);
+          await opened.pass(secondsBetweenResends);
           await send(2);
           const completed = await complete();
           expect(completed.size).toBe(bytes.length);
@@ -486,6 +499,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
         it('an only part that is sent again and is shorter replaces the one before', async () => {
           const { key, bytes, send, complete } = await beginOpen(1);
           await send(1, patterned(5000));
+          await opened.pass(secondsBetweenResends);
           await send(1);
           expect((await complete()).size).toBe(bytes.length);
           expect(digest(await read(key))).toBe(digest(bytes));
@@ -592,7 +606,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
         expect(decodeURIComponent(encoded ?? '')).toBe(filename);
       });
 
-      it.each(KEYS)('work for the key part %j', async (part) => {
+      it.each(keyParts)('work for the key part %j', async (part) => {
         const key = `${prefix()}${part}/${part}`;
         const put = await fetch(await store.presignPut(key, { expiresIn: 60, size: 3 }), {
           method: 'PUT',
@@ -677,7 +691,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
 }
 
 /** Parts of keys that an address has to escape. */
-const KEYS = [
+export const KEYS = [
   'with space',
   'a+b',
   '100%',

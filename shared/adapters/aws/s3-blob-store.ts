@@ -72,17 +72,20 @@ export function openS3BlobStore({
   };
 
   const partsThere = async (key: string, UploadId: string): Promise<PartStat[]> => {
-    const parts: PartStat[] = [];
+    // SeaweedFS lists a part that was sent again once more, in any order.
+    const newest = new Map<number, PartStat & { at: number }>();
     // Not the SDK's paginator: it goes on while there is a marker, and the last page has one too.
     for (let PartNumberMarker: string | undefined, more = true; more; ) {
       const page = await client.send(new ListPartsCommand({ ...object(key), UploadId, PartNumberMarker }));
-      for (const { PartNumber = 0, ETag, Size = 0 } of page.Parts ?? []) {
-        parts.push({ number: PartNumber, etag: unquoted(ETag), size: Size });
+      for (const { PartNumber: number = 0, ETag, Size: size = 0, LastModified } of page.Parts ?? []) {
+        const at = LastModified?.getTime() ?? 0;
+        if (at < (newest.get(number)?.at ?? 0)) continue;
+        newest.set(number, { number, etag: unquoted(ETag), size, at });
       }
       PartNumberMarker = page.NextPartNumberMarker;
       more = page.IsTruncated ?? false;
     }
-    return parts;
+    return [...newest.values()].map(({ at: _, ...part }) => part);
   };
 
   /** @throws BlobError `NOT_FOUND` if the upload is not there, else `PART_MISSING` */

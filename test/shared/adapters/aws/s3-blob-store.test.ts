@@ -88,6 +88,19 @@ test('where the answer to a completed upload has no ETag, as on Ceph, the object
   expect(await store.completeMultipart('a', '7.7.upload', parts)).toEqual({ size: 7, etag: 'whole-2' });
 });
 
+test('a part that the store lists twice, as SeaweedFS one that was sent again, is the newer one', async () => {
+  const part = (number: number, etag: string, second: number) =>
+    `<Part><PartNumber>${number}</PartNumber><LastModified>2026-01-01T00:00:0${second}.000Z</LastModified><ETag>"${etag}"</ETag><Size>${second}</Size></Part>`;
+  const listed = [part(1, 'new', 2), part(1, 'old', 1), part(2, 'same', 3), part(2, 'same', 3)].join('');
+  const { store } = storeThat(() => ({
+    body: `<ListPartsResult>${listed}<IsTruncated>false</IsTruncated></ListPartsResult>`,
+  }));
+  expect(await store.listParts('a', '7.7.upload')).toEqual([
+    { number: 1, etag: 'new', size: 2 },
+    { number: 2, etag: 'same', size: 3 },
+  ]);
+});
+
 test('a signed URL binds the length, and asks its bearer for nothing else', async () => {
   const { store } = storeThat(() => stored, { kmsKeyId: 'key' });
   const part = { number: 3, size: 7, expiresIn: 60 };
