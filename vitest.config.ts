@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/peers/**'],
+    exclude: ['test/peers/**', 'test/stores/**'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,
