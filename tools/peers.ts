@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
+import { type DebianCommand, installPackages, packagesMissing, runs } from './debian-packages.ts';
 
 /**
  * Installs the programs that test/peers uses; what cannot be had fails with a sentence. Python packages are each test's own:
@@ -24,7 +25,7 @@ const LFS_TEST_SERVER = 'github.com/git-lfs/git-lfs/v3/t/git-lfs-test-server-api
 const DEBIAN = ['ca-certificates', 'libstdc++6', 'python3', 'python3-venv'].join(',');
 
 /** Commands and the Debian packages that have them. */
-const COMMANDS = [
+const COMMANDS: readonly DebianCommand[] = [
   { command: 'git', version: '--version', debian: 'git' },
   { command: 'git-lfs', version: 'version', debian: 'git-lfs' },
   { command: 'python3', version: '--version', debian: 'python3' },
@@ -33,38 +34,29 @@ const COMMANDS = [
   { command: 'docker', version: '--version', debian: 'docker.io' },
   { command: 'dockerd', version: '--version', debian: 'docker.io' },
   { command: 'mmdebstrap', version: '--version', debian: 'mmdebstrap' },
-] as const;
-
-function runs(command: string, ...args: string[]): boolean {
-  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
-}
+];
 
 function run(why: string, command: string, ...args: string[]): void {
   const { status, error } = spawnSync(command, args, {
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', GOBIN: join(PEERS, 'bin') },
+    env: { ...process.env, GOBIN: join(PEERS, 'bin') },
   });
   if (status === 0) return;
   console.error(`${why}: \`${[command, ...args].join(' ')}\` failed${error ? ` (${error.message})` : ''}.`);
   process.exit(1);
 }
 
-function apt(packages: readonly string[]): void {
-  const why = `The tests with real peers need the Debian packages ${packages.join(', ')}; install them by hand`;
-  const root = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
-  const [command = 'apt-get', ...args] = [...root, 'apt-get'];
-  run(why, command, ...args, 'update', '-qq');
-  run(why, command, ...args, 'install', '-y', '-qq', '--no-install-recommends', ...packages);
-}
-
-const missing: string[] = COMMANDS.filter(({ command, version }) => !runs(command, version)).map(
-  ({ debian }) => debian,
-);
+const missing = packagesMissing(COMMANDS);
 if (!runs('python3', '-c', 'import ensurepip, venv')) missing.push('python3-venv');
 // A CPU's torch: that of PyPI brings gigabytes for graphics cards. It is the system Python's, whichever comes first on the PATH.
 if (!runs('/usr/bin/python3', '-c', 'import torch, ensurepip, venv'))
   missing.push('python3-torch', 'python3-venv');
-if (missing.length > 0) apt([...new Set(missing)]);
+try {
+  installPackages('The tests with real peers', missing);
+} catch (error) {
+  console.error((error as Error).message);
+  process.exit(1);
+}
 
 /** Runs `install` unless `path` below .peers is there as `wanted` describes it. */
 function once(path: string, wanted: string, install: (target: string) => void): void {
