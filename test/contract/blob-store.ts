@@ -39,7 +39,7 @@ export function blobStoreContract(
       opened = await open();
       store = opened.store;
     });
-    afterAll(() => opened.close());
+    afterAll(() => opened?.close());
 
     const read = async (key: string, range?: { start: number; end?: number }): Promise<Buffer> => {
       const chunks: Uint8Array[] = [];

@@ -18,15 +18,27 @@ export interface LocalServer {
 export const installed = (path: string): string =>
   fileURLToPath(new URL(`../../.peers/${path}`, import.meta.url));
 
+export interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env?: Record<string, string>;
+  readonly cwd?: string;
+}
+
 /**
  * Starts a server of this machine on a free port and waits until it answers HTTP, whatever it says.
  * @throws Error with what it wrote if it ends before that
  */
-export async function startLocalServer(
-  command: (port: number) => { file: string; args: string[]; env?: Record<string, string>; cwd?: string },
-): Promise<LocalServer> {
+export async function startLocalServer(command: (port: number) => Command): Promise<LocalServer> {
   const port = await freePort();
-  const { file, args, env, cwd } = command(port);
+  const { pid, ended, stop } = startProcess(command(port));
+  const endpoint = `http://127.0.0.1:${port}`;
+  await Promise.race([answers(endpoint), ended]);
+  return { endpoint, pid, stop };
+}
+
+/** Starts a program that goes on until it is stopped; `ended` rejects with what it wrote last when it does not. */
+export function startProcess({ file, args, env, cwd }: Command) {
   const child = spawn(file, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
@@ -38,14 +50,12 @@ export async function startLocalServer(
       output = (output + chunk).slice(-10_000);
     });
   }
-  const failed = new Promise<never>((_, reject) => {
+  const ended = new Promise<never>((_, reject) => {
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${file} ended with ${code}:\n${output}`)));
   });
-  failed.catch(() => undefined);
-  const endpoint = `http://127.0.0.1:${port}`;
-  await Promise.race([answers(endpoint), failed]);
-  return { endpoint, pid: child.pid ?? 0, stop: () => stop(child) };
+  ended.catch(() => undefined);
+  return { pid: child.pid ?? 0, ended, stop: () => stop(child) };
 }
 
 async function answers(endpoint: string): Promise<void> {

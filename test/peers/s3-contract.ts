@@ -11,7 +11,10 @@ export function s3Contract(name: string, start: () => Promise<S3Server>, options
     `S3 on ${name}, below a prefix`,
     async () => {
       const server = await start();
-      const able = await probeS3(server, 'team/cairn/');
+      const able = await probeS3(server, 'team/cairn/').catch(async (error) => {
+        await server.close();
+        throw error;
+      });
       return {
         store: prefixedBlobStore(openS3BlobStore({ ...server, ...able }), 'team/cairn/'),
         minPartSize: 5 * 1024 * 1024,
