@@ -3,11 +3,19 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { installPackages, packagesMissing } from './debian-packages.ts';
 
 /**
- * Builds the S3 servers of `npm run test:stores`, for a person who has the time: SeaweedFS takes nine minutes of one core and
- * 5 GB of disk, which are given back. What it needs of `npm run test:peers` has to be there.
+ * Installs the S3 servers of `npm run test:stores`, for a person who has the time: Ceph is Debian's; SeaweedFS is built, which
+ * takes nine minutes of one core and 5 GB of disk, which are given back. What they need of `npm run test:peers` has to be there.
  */
+
+const CEPH = [
+  { command: 'ceph-mon', version: '--version', debian: 'ceph-mon' },
+  { command: 'ceph-osd', version: '--version', debian: 'ceph-osd' },
+  { command: 'radosgw', version: '--version', debian: 'radosgw' },
+  { command: 'ceph', version: '--version', debian: 'ceph-common' },
+];
 
 const PEERS = join(import.meta.dirname, '../.peers');
 const SEAWEEDFS = 'github.com/seaweedfs/seaweedfs/weed';
@@ -24,6 +32,8 @@ function run(command: string, args: readonly string[], cwd: string, env: Record<
   if (status === 0) return;
   throw new Error(`\`${[command, ...args].join(' ')}\` failed${error ? ` (${error.message})` : ''}.`);
 }
+
+installPackages('The tests on Ceph', packagesMissing(CEPH));
 
 const target = join(PEERS, 'bin/weed');
 const done = `${target}.installed`;

@@ -14,7 +14,13 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const ABLE = { checksums: 'crc64nvme', conditionalPuts: true, partCopies: true };
+const ABLE = {
+  checksums: 'crc64nvme',
+  conditionalPuts: true,
+  conditionalCompletions: true,
+  partCopies: true,
+  copyIfMatch: false,
+};
 type Input = Record<string, unknown>;
 
 /** The store, with requests changed on their way. */
@@ -35,6 +41,11 @@ const without =
   (...names: string[]) =>
   (input: Input): Input =>
     Object.fromEntries(Object.entries(input).filter(([name]) => !names.includes(name)));
+
+const only =
+  (what: string, change: (input: Input) => Input) =>
+  (input: Input, command: string): Input =>
+    command === what ? change(input) : input;
 
 const refusing = (what: string) => (input: Input, command: string) => {
   if (command !== what) return input;
@@ -58,12 +69,37 @@ test('a store that does all of it is used as S3 is, and nothing is left behind',
 });
 
 test.each([
-  ['ignores If-None-Match', without('IfNoneMatch'), { conditionalPuts: false }],
+  [
+    'ignores If-None-Match',
+    without('IfNoneMatch'),
+    { conditionalPuts: false, conditionalCompletions: false },
+  ],
+  [
+    'ignores If-None-Match when an upload is completed',
+    only('CompleteMultipartUpload', without('IfNoneMatch')),
+    { conditionalCompletions: false },
+  ],
   ['ignores checksums', without('ChecksumSHA256', 'ChecksumCRC64NVME'), { checksums: 'when-required' }],
   ['tells no checksums', without('ChecksumMode'), { checksums: 'when-required' }],
   ['copies no parts', refusing('UploadPartCopy'), { partCopies: false }],
 ] as const)('a store that %s is used without', async (_, change, lacks) => {
   expect(await probeS3(storeThat(change), 'below/')).toEqual({ ...ABLE, ...lacks });
+  expect(await leftBehind()).toEqual([]);
+});
+
+test('a store that keeps the condition of a copy by Ceph’s name alone is given it by both', async () => {
+  const store = storeThat((input) => input);
+  store.client.middlewareStack.add(
+    (next) => (args) => {
+      const { headers } = args.request as { headers: Record<string, string> };
+      const { 'x-amz-copy-if-match': condition } = headers;
+      delete headers['x-amz-copy-source-if-match'];
+      if (condition !== undefined) headers['x-amz-copy-source-if-match'] = condition;
+      return next(args);
+    },
+    { step: 'build', priority: 'low' },
+  );
+  expect(await probeS3(store)).toEqual({ ...ABLE, partCopies: false, copyIfMatch: true });
   expect(await leftBehind()).toEqual([]);
 });
 

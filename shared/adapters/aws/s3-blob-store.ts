@@ -41,11 +41,20 @@ const MAX_PAGE = 1000;
 export function openS3BlobStore({
   checksums = 'crc64nvme',
   conditionalPuts = true,
+  conditionalCompletions = true,
   partCopies = true,
+  copyIfMatch = false,
   copyLimits,
   ...options
 }: S3BlobStoreOptions): BlobStore {
-  const at: S3Bucket = { checksums, conditionalPuts, partCopies, ...options };
+  const at: S3Bucket = {
+    checksums,
+    conditionalPuts,
+    conditionalCompletions,
+    partCopies,
+    copyIfMatch,
+    ...options,
+  };
   const { client, bucket } = at;
   const object = (key: string) => ({ Bucket: bucket, Key: key });
 

@@ -12,13 +12,15 @@ export interface S3Bucket extends S3Abilities {
 
 /**
  * The headers of a write that is to replace nothing.
+ * @param isKept whether the store keeps the condition of such a write
  * @throws BlobError `EXISTS`, where only a look can tell
  */
 export async function ifAbsentHeaders(
-  { client, bucket, conditionalPuts }: Pick<S3Bucket, 'client' | 'bucket' | 'conditionalPuts'>,
+  { client, bucket }: Pick<S3Bucket, 'client' | 'bucket'>,
   key: string,
+  isKept: boolean,
 ): Promise<{ IfNoneMatch?: '*' }> {
-  if (conditionalPuts) return { IfNoneMatch: '*' };
+  if (isKept) return { IfNoneMatch: '*' };
   const found = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key })).catch((error) => {
     if (error instanceof S3ServiceException && error.$metadata.httpStatusCode === 404) return undefined;
     throw error;
@@ -32,12 +34,19 @@ export interface S3Abilities {
   /** `crc64nvme`: the store checks every object on its way in. `when-required`: for stores that know no checksums. */
   readonly checksums: 'crc64nvme' | 'when-required';
   /**
-   * Whether the store keeps `If-None-Match: *` of a write. Where it does not, Cairn looks first and then writes: two writers
-   * at once may both succeed, which is harmless where a key is its bytes' digest.
+   * Whether the store keeps `If-None-Match: *` of a write in one request. Where it does not, Cairn looks first and then writes:
+   * two writers at once may both succeed, which is harmless where a key is its bytes' digest.
    */
   readonly conditionalPuts: boolean;
+  /** The same of a write in parts: of the request that completes it. */
+  readonly conditionalCompletions: boolean;
   /** Whether parts can be copied. Where they cannot, a copy of any size is one request, and the store says what is too much. */
   readonly partCopies: boolean;
+  /**
+   * Whether a copy's condition is given as `x-amz-copy-if-match` beside S3's header: Ceph 16 keeps it by that name alone. With
+   * both, the condition is kept as well when the store is upgraded meanwhile.
+   */
+  readonly copyIfMatch: boolean;
 }
 
 /** What puts, copies and uploads carry. */

@@ -2,6 +2,7 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
+  type CopyObjectCommandInput,
   CreateMultipartUploadCommand,
   HeadObjectCommand,
   UploadPartCopyCommand,
@@ -42,7 +43,7 @@ export async function copyObject(
   };
   const target = { Bucket: bucket, Key: to };
   if (size <= limits.whole || !within.partCopies) {
-    await client.send(new CopyObjectCommand({ ...target, ...source, ...encryptionOf(within) }));
+    await client.send(conditionalCopy(within, { ...target, ...source, ...encryptionOf(within) }));
     return;
   }
 
@@ -75,4 +76,23 @@ export async function copyObject(
     await Promise.allSettled([client.send(new AbortMultipartUploadCommand({ ...target, UploadId }))]);
     throw error;
   }
+}
+
+/** A copy in one request, on condition of its source's ETag in the words that the store knows. */
+export function conditionalCopy(
+  { copyIfMatch }: Pick<S3Bucket, 'copyIfMatch'>,
+  input: CopyObjectCommandInput,
+): CopyObjectCommand {
+  const command = new CopyObjectCommand(input);
+  const { CopySourceIfMatch } = input;
+  if (copyIfMatch && CopySourceIfMatch !== undefined)
+    command.middlewareStack.add(
+      (next) => (args) => {
+        (args.request as { headers: Record<string, string> }).headers['x-amz-copy-if-match'] =
+          CopySourceIfMatch;
+        return next(args);
+      },
+      { step: 'build' },
+    );
+  return command;
 }

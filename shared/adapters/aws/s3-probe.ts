@@ -2,7 +2,6 @@ import { createHash, randomUUID } from 'node:crypto';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
-  CopyObjectCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   HeadObjectCommand,
@@ -17,6 +16,7 @@ import { createCRC64 } from 'hash-wasm';
 import { BlobError, type BlobStore, type ByteRange } from '../../ports/blob-store.ts';
 import { openS3BlobStore } from './s3-blob-store.ts';
 import type { S3Abilities } from './s3-bucket.ts';
+import { conditionalCopy } from './s3-copy.ts';
 import { NVME_POLYNOMIAL } from './s3-put.ts';
 
 const BYTES = Buffer.from('cairn');
@@ -49,23 +49,28 @@ export async function probeS3(at: { client: S3Client; bucket: string }, prefix =
   };
   try {
     await required('stores an object and gives it back', () => wholeObjects(probe));
-    await all([
-      required('gives ranges of an object', () => ranges(probe)),
-      required('lists objects in order, after a key', () => listing(probe)),
+    const [copyIfMatch] = await all([
       required('copies an object only if it is still the same (x-amz-copy-source-if-match)', () =>
         conditionalCopies(probe),
       ),
+      required('gives ranges of an object', () => ranges(probe)),
+      required('lists objects in order, after a key', () => listing(probe)),
       required('takes signed addresses, and from them no other length than the signed one', () =>
         signedAddresses(probe),
       ),
       required('takes uploads in parts, lists them and gives them up', () => parts(probe)),
     ]);
-    const [conditionalPuts, checksums, partCopies] = await all([
+    const [conditional, checksums, partCopies] = await all([
       keepsConditions(probe),
       checksChecksums(probe),
       copiesParts(probe),
     ]);
-    return { conditionalPuts, checksums: checksums ? 'crc64nvme' : 'when-required', partCopies };
+    return {
+      ...conditional,
+      checksums: checksums ? 'crc64nvme' : 'when-required',
+      partCopies,
+      copyIfMatch,
+    };
   } finally {
     const remove = (Key: string) => at.client.send(new DeleteObjectCommand({ Bucket: at.bucket, Key }));
     const giveUp = (upload: (typeof uploads)[number]) =>
@@ -97,9 +102,9 @@ interface Probe {
 }
 
 /** @throws Error that names what the store does not do, and how that showed */
-async function required(what: string, check: () => Promise<void>): Promise<void> {
+async function required<T>(what: string, check: () => Promise<T>): Promise<T> {
   try {
-    await check();
+    return await check();
   } catch (error) {
     if (error instanceof BlobError && error.code === 'UNAVAILABLE') throw error;
     const how = error instanceof Error ? error.message : String(error);
@@ -141,18 +146,19 @@ async function listing({ store, key }: Probe): Promise<void> {
   expect(`${first.more} ${rest.more}`, 'true false', 'whether there is more');
 }
 
-async function conditionalCopies({ client, bucket, store, key }: Probe): Promise<void> {
-  const [from, to, other] = [key('copy/from'), key('copy/to'), key('copy/other')];
+/** Whether it is Ceph's name by which the store keeps the condition. */
+async function conditionalCopies({ client, bucket, store, key }: Probe): Promise<boolean> {
+  const [from, to] = [key('copy/from'), key('copy/to')];
   const { etag } = await store.put(from, BYTES);
-  await store.copy(from, to, { etag });
+  const source = { Bucket: bucket, Key: to, CopySource: `${bucket}/${from}` };
+  const copy = (ifMatch: string, copyIfMatch: boolean) =>
+    outcome(client.send(conditionalCopy({ copyIfMatch }, { ...source, CopySourceIfMatch: `"${ifMatch}"` })));
+  const other = '0'.repeat(32);
+  const copyIfMatch = (await copy(other, false)) !== 'refused';
+  if (copyIfMatch) expect(await copy(other, true), 'refused', 'a copy of another ETag');
+  expect(await copy(etag, copyIfMatch), 'done', 'a copy of its ETag');
   expect(await textOf(store, to), String(BYTES), 'the copy');
-  const input = {
-    Bucket: bucket,
-    Key: other,
-    CopySource: `${bucket}/${from}`,
-    CopySourceIfMatch: `"${'0'.repeat(32)}"`,
-  };
-  expect(await outcome(client.send(new CopyObjectCommand(input))), 'refused', 'a copy of another ETag');
+  return copyIfMatch;
 }
 
 async function signedAddresses({ store, key }: Probe): Promise<void> {
@@ -189,15 +195,22 @@ async function parts({ store, key, begin }: Probe): Promise<void> {
 }
 
 /** Whether a write that is to replace nothing replaces nothing, in one request and in parts. */
-async function keepsConditions({ client, bucket, key, begin }: Probe): Promise<boolean> {
+async function keepsConditions({
+  client,
+  bucket,
+  key,
+  begin,
+}: Probe): Promise<Pick<S3Abilities, 'conditionalPuts' | 'conditionalCompletions'>> {
   const at = key('absent');
   const put = () =>
     outcome(client.send(new PutObjectCommand({ Bucket: bucket, Key: at, Body: BYTES, IfNoneMatch: '*' })));
-  if ((await put()) !== 'done' || (await put()) !== 'refused') return false;
+  if ((await put()) !== 'done' || (await put()) !== 'refused')
+    return { conditionalPuts: false, conditionalCompletions: false };
   const upload = await begin('absent');
   const { ETag } = await client.send(new UploadPartCommand({ ...upload, PartNumber: 1, Body: BYTES }));
   const complete = { ...upload, MultipartUpload: { Parts: [{ PartNumber: 1, ETag }] }, IfNoneMatch: '*' };
-  return (await outcome(client.send(new CompleteMultipartUploadCommand(complete)))) === 'refused';
+  const completion = await outcome(client.send(new CompleteMultipartUploadCommand(complete)));
+  return { conditionalPuts: true, conditionalCompletions: completion === 'refused' };
 }
 
 /**

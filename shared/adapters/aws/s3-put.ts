@@ -121,7 +121,7 @@ async function putWhole(
     Body: body,
     ContentLength: body.length,
     ...(to.checksums === 'crc64nvme' ? { ChecksumSHA256: sha256 } : {}),
-    ...(ifAbsent ? await ifAbsentHeaders(to, key) : {}),
+    ...(ifAbsent ? await ifAbsentHeaders(to, key, to.conditionalPuts) : {}),
     ...encryptionOf(to),
   };
   const { ETag } = await retried(() => to.client.send(new PutObjectCommand(input)), isOvertaken);
@@ -151,7 +151,7 @@ async function putParts(
         UploadId,
         MultipartUpload: { Parts },
         ...(to.checksums === 'crc64nvme' ? { ChecksumType: 'FULL_OBJECT' } : {}),
-        ...(ifAbsent ? await ifAbsentHeaders(to, key) : {}),
+        ...(ifAbsent ? await ifAbsentHeaders(to, key, to.conditionalCompletions) : {}),
       }),
     );
     return await completedEtag(to, key, ETag);

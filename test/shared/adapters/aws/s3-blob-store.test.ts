@@ -147,7 +147,11 @@ test('a source that breaks off is not taken for the store’s fault', async () =
 });
 
 describe('a store without conditional writes, as Google’s', () => {
-  const lacking = { conditionalPuts: false, checksums: 'when-required' } as const;
+  const lacking = {
+    conditionalPuts: false,
+    conditionalCompletions: false,
+    checksums: 'when-required',
+  } as const;
 
   test('is asked first whether there is an object, and gets no condition that it would ignore', async () => {
     const { store, sent } = storeThat(
@@ -168,6 +172,19 @@ describe('a store without conditional writes, as Google’s', () => {
   });
 });
 
+test('where only completed uploads keep no condition, as on Ceph, only those look first', async () => {
+  const initiate = '<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>';
+  const { store, sent } = storeThat(({ method }) => (method === 'POST' ? { body: initiate } : stored), {
+    conditionalCompletions: false,
+  });
+  await store.put('a', Buffer.from('b'), { ifAbsent: true });
+  expect(sent.map(({ method, headers }) => [method, headers['if-none-match']])).toEqual([['PUT', '*']]);
+  await expect(store.put('a', Buffer.alloc(9 * 1024 * 1024), { ifAbsent: true })).rejects.toMatchObject({
+    code: 'EXISTS',
+  });
+  expect(sent.slice(1).map(({ method }) => method)).toEqual(['POST', 'PUT', 'PUT', 'HEAD', 'DELETE']);
+});
+
 test('where parts cannot be copied, a copy of any size is one request that names the object’s ETag', async () => {
   const large = { body: '', headers: { etag: '"e"', 'content-length': String(6 * 1024 ** 3) } };
   const { store, sent } = storeThat(
@@ -180,6 +197,19 @@ test('where parts cannot be copied, a copy of any size is one request that names
   expect(sent[1]?.headers).toMatchObject({
     'x-amz-copy-source': 'cairn/a',
     'x-amz-copy-source-if-match': '"e"',
+  });
+});
+
+test('a copy’s condition has Ceph’s name too where only that is kept, and is signed', async () => {
+  const copied = { body: '<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>' };
+  const { store, sent } = storeThat(({ method }) => (method === 'HEAD' ? stored : copied), {
+    copyIfMatch: true,
+  });
+  await store.copy('a', 'b', { etag: 'e' });
+  expect(sent[1]?.headers).toMatchObject({
+    'x-amz-copy-source-if-match': '"e"',
+    'x-amz-copy-if-match': '"e"',
+    authorization: expect.stringContaining('x-amz-copy-if-match;'),
   });
 });
 
