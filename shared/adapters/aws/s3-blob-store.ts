@@ -121,7 +121,12 @@ export function openS3BlobStore({
 
     copy: (from, to, { etag } = {}) => {
       requireKey(to);
-      return on(from, () => copyObject(at, from, to, { etag, limits: copyLimits }));
+      return on(from, () => copyObject(at, from, to, { etag, limits: copyLimits })).catch((error) => {
+        // The only condition of a copy is that its source is still the same.
+        throw error instanceof BlobError && error.code === 'EXISTS'
+          ? new BlobError('NOT_FOUND', from)
+          : error;
+      });
     },
 
     delete: async (key) => {

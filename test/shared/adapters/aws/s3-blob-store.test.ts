@@ -200,6 +200,14 @@ test('where parts cannot be copied, a copy of any size is one request that names
   });
 });
 
+test('what is replaced just before it is copied is NOT_FOUND, as the object that it was', async () => {
+  const { store, sent } = storeThat(({ method }) =>
+    method === 'HEAD' ? stored : failure(412, 'PreconditionFailed'),
+  );
+  await expect(store.copy('a', 'b', { etag: 'e' })).rejects.toMatchObject({ code: 'NOT_FOUND', key: 'a' });
+  expect(sent).toHaveLength(2);
+});
+
 test('a copy’s condition has Ceph’s name too where only that is kept, and is signed', async () => {
   const copied = { body: '<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>' };
   const { store, sent } = storeThat(({ method }) => (method === 'HEAD' ? stored : copied), {
