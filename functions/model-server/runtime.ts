@@ -1,6 +1,9 @@
 import { InferenceSession, Tensor as RuntimeTensor } from 'onnxruntime-node';
 import { DATATYPES, type Datatype, type Tensor, type TensorData, type Tensors } from './tensor.ts';
 
+// From 1.29 on it tells its makers what it runs, and marks the machine with an id, unless this is set before its first session.
+process.env.ORT_DISABLE_TELEMETRY = '1';
+
 /** Runs the model once. Rejects with ONNX Runtime's message when the model cannot run on these tensors. */
 export type Run = (inputs: Tensors, outputs: readonly string[]) => Promise<RunResult>;
 

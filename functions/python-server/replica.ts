@@ -79,6 +79,7 @@ export function replicaEnvironment(
     PYTHONDONTWRITEBYTECODE: '1',
     PYTHONUNBUFFERED: '1',
     MLFLOW_DISABLE_TELEMETRY: 'true',
+    ORT_DISABLE_TELEMETRY: '1',
     OMP_NUM_THREADS: String(threads),
     OPENBLAS_NUM_THREADS: String(threads),
     MKL_NUM_THREADS: String(threads),

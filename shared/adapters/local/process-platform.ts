@@ -437,6 +437,7 @@ const pythonEnvironment = (threads: string) => ({
   PYTHONDONTWRITEBYTECODE: '1',
   PYTHONUNBUFFERED: '1',
   MLFLOW_DISABLE_TELEMETRY: 'true',
+  ORT_DISABLE_TELEMETRY: '1',
   OMP_NUM_THREADS: threads,
   OPENBLAS_NUM_THREADS: threads,
   MKL_NUM_THREADS: threads,

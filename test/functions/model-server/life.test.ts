@@ -1,7 +1,9 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { onnxFile } from '../../models/onnx-file.ts';
 import { asksFor, digitsModel, testSet } from './digits-data.ts';
 import { type Reply, startModelServer, startReady } from './start.ts';
@@ -122,6 +124,18 @@ test('while it drains it is not ready and still answers on open connections', as
   expect(await stopped).toBe(0);
   agent.destroy();
 });
+
+test.each(['main', 'worker'])(
+  'ONNX Runtime keeps nothing to send to its makers (%s thread)',
+  async (runIn) => {
+    const home = await mkdtemp(join(tmpdir(), 'cairn-home-'));
+    onTestFinished(() => rm(home, { recursive: true }));
+    await using server = await startReady(model, { environment: { HOME: home, CAIRN_RUN_IN: runIn } });
+    expect((await server.post(INFER, asksFor(testSet.images))).status).toBe(200);
+    await server.stop();
+    expect(await readdir(home)).toEqual([]);
+  },
+);
 
 test('it goes when the process that started it is gone', async () => {
   const server = await startReady(model);
