@@ -294,7 +294,11 @@ async function compareArtifacts(dir: string, ours: Peer, theirs: Peer): Promise<
   await file.close();
   const url = async (peer: Peer) => `${artifactUrl(peer.url, (await startRun(peer)).source)}/big.bin`;
   const [our, their] = [await url(ours), await url(theirs)];
-  const up = (to: string) => seconds(() => curl(['-H', 'Expect:', '--upload-file', path, to]));
+  const up = (to: string) => {
+    // MLflow's server leaves its bytes to the kernel: the next to write would wait for them.
+    command('sync', 'coreutils', []);
+    return seconds(() => curl(['-H', 'Expect:', '--upload-file', path, to]));
+  };
   const down = (from: string) => seconds(() => curl(['--location', '-o', '/dev/null', from]));
   const rounds = await repeat(TRANSFERS, async () => ({
     upOurs: await up(our),

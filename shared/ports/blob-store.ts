@@ -48,10 +48,16 @@ export interface BlobStore {
   ): Promise<string>;
 }
 
-export interface PutOptions {
+export interface PutOptions extends StreamOptions {
   readonly sha256?: string;
-  readonly size?: number;
   readonly ifAbsent?: boolean;
+}
+
+export interface StreamOptions {
+  /** How many bytes will come. */
+  readonly size?: number | undefined;
+  /** A store that is done with a chunk of a stream may call it: whoever made the chunk takes its memory back. */
+  readonly release?: ((chunk: Uint8Array) => void) | undefined;
 }
 
 /** The first and last byte, both inclusive, from 0; without `end` to the end. */

@@ -5,7 +5,7 @@ import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import { exclusively } from '../audit/commit.ts';
 import { CairnError } from '../errors.ts';
-import type { BlobStat } from '../ports/blob-store.ts';
+import type { BlobStat, StreamOptions } from '../ports/blob-store.ts';
 import { itemsOf } from '../ports/items-of.ts';
 import type { ListPage, PageRequest } from '../ports/page.ts';
 import type { Ports } from '../ports/ports.ts';
@@ -61,7 +61,7 @@ export async function putArtifact(
   owner: ArtifactOwner,
   path: string,
   bytes: Uint8Array | AsyncIterable<Uint8Array>,
-  size?: number,
+  options: StreamOptions = {},
 ): Promise<Artifact> {
   authorize(caller, 'contributor', owner);
   requirePath(path);
@@ -71,7 +71,7 @@ export async function putArtifact(
   const stat =
     bytes instanceof Uint8Array
       ? await ports.blobs.put(key, bytes, { sha256: createHash('sha256').update(bytes).digest('hex') })
-      : await ports.blobs.put(key, bytes, size === undefined ? {} : { size });
+      : await ports.blobs.put(key, bytes, options);
   try {
     return await recordArtifact(ports, owner, path, key, stat);
   } catch (error) {

@@ -3,6 +3,7 @@ import { CairnError } from '../../../shared/errors.ts';
 import type { ListPage } from '../../../shared/ports/page.ts';
 import { findModelById } from '../../../shared/registry/model.ts';
 import { listFiles } from '../../../shared/registry/version.ts';
+import { freeChunk } from '../../../shared/storage/free-chunk.ts';
 import { blobKey } from '../../../shared/storage/prefix.ts';
 import {
   type ArtifactOwner,
@@ -64,7 +65,10 @@ export const artifactRoutes: readonly Route[] = [
     Path,
     async ({ path }, call) => {
       const { owner, path: file } = await writable(call, path);
-      await putArtifact(call.ports, call.caller, owner, file, bytesOf(call), announcedSize(call.request));
+      await putArtifact(call.ports, call.caller, owner, file, bytesOf(call), {
+        size: announcedSize(call.request),
+        release: freeChunk,
+      });
       return {};
     },
     { bytes: true },

@@ -8,6 +8,7 @@ import {
   type KnownShape,
   type MultipartShape,
   type PartStat,
+  type StreamOptions,
 } from '../../ports/blob-store.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { mismatch, writeStream } from './blob-writing.ts';
@@ -81,7 +82,7 @@ export function blobUploads(root: string, clock: Clock, digests: FileDigests) {
     uploadId: string,
     number: number,
     source: Readable,
-    announced?: number,
+    { size: announced, release }: StreamOptions = {},
   ): Promise<PartStat> => {
     const upload = await find(key, uploadId);
     // A client that sends a part again has given up the connection it sent it on before.
@@ -93,7 +94,7 @@ export function blobUploads(root: string, clock: Clock, digests: FileDigests) {
     if (announced !== undefined && announced !== size) throw mismatch(key, size, String(announced));
     const stop = new AbortController();
     addAbortSignal(stop.signal, source);
-    const written = replacePart(upload, number, size, source);
+    const written = replacePart(upload, number, source, { size, release });
     upload.writing.set(number, { stop, ended: written.catch(() => undefined) });
     try {
       return await written;
@@ -301,8 +302,8 @@ async function stopWriting(upload: Upload, number: number): Promise<void> {
 async function replacePart(
   upload: Upload,
   number: number,
-  size: number,
   source: Readable,
+  { size, release }: StreamOptions & { size: number },
 ): Promise<PartStat> {
   const { directory, description } = upload;
   const { path, position } = placeOf(upload, number);
@@ -318,7 +319,7 @@ async function replacePart(
   const file = await open(path, 'r+');
   try {
     const bytes = source.iterator({ destroyOnReturn: false });
-    await writeStream(file, description.key, bytes, { position, size });
+    await writeStream(file, description.key, bytes, { position, size, release });
     if (path.endsWith('/last')) await file.truncate(size);
     await file.datasync();
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { BlobError } from '../../ports/blob-store.ts';
+import { BlobError, type StreamOptions } from '../../ports/blob-store.ts';
 
 /** Small chunks are gathered into writes of this many bytes … */
 const WRITE_BYTES = 1024 * 1024;
@@ -10,11 +10,9 @@ const WRITES_UNDER_WAY = 4;
 /** Data is flushed in the background each time so much was written, so that the fsync at the end is short. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
 
-export interface Writing {
+export interface Writing extends StreamOptions {
   /** Where in the file the first byte goes. */
   readonly position: number;
-  /** Bytes there must be. */
-  readonly size?: number | undefined;
   /** Is told of every stretch of the file that is written, in order: where it begins, and how long it is. */
   readonly onWritten?: ((start: number, length: number) => void) | undefined;
 }
@@ -28,7 +26,7 @@ export async function writeStream(
   file: FileHandle,
   key: string,
   source: AsyncIterable<Uint8Array>,
-  { position, size, onWritten }: Writing,
+  { position, size, release, onWritten }: Writing,
 ): Promise<number> {
   const underWay = new Set<Promise<void>>();
   let failure: { error: unknown } | undefined;
@@ -47,8 +45,10 @@ export async function writeStream(
   let chunks: Uint8Array[] = [];
   let inOrder: Promise<void> = Promise.resolve();
   const write = () => {
-    const [at, length, before] = [position + written, received - written, inOrder];
-    const writing = writeFully(file, chunks, at);
+    const [at, length, before, taken] = [position + written, received - written, inOrder, chunks];
+    const writing = writeFully(file, taken, at).then(() => {
+      if (release) taken.forEach(release);
+    });
     if (onWritten !== undefined) {
       inOrder = writing.then(() => before).then(() => onWritten(at, length));
     }

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
+import type { StreamOptions } from '../../ports/blob-store.ts';
 import { mismatch, writeFully } from './blob-writing.ts';
 import type { SharedBytes } from './file-digests-worker.ts';
 
@@ -95,8 +96,9 @@ export async function writeDirect(
   {
     ring,
     size,
+    release,
     onBytes,
-  }: { ring: Ring; size?: number | undefined; onBytes(bytes: SharedBytes): Promise<void> },
+  }: StreamOptions & { readonly ring: Ring; onBytes(bytes: SharedBytes): Promise<void> },
 ): Promise<number> {
   const memory = new Uint8Array(ring);
   const underWay = new Set<Promise<unknown>>();
@@ -138,6 +140,7 @@ export async function writeDirect(
         while (free.length === 0) await Promise.race(underWay);
         slot = free.pop() ?? 0;
       }
+      release?.(chunk);
       if (failure !== undefined) throw failure.error;
     }
     if (size !== undefined && received < size) throw mismatch(key, size, String(received));

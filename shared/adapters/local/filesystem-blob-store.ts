@@ -11,7 +11,6 @@ import {
   rename,
   rm,
   stat,
-  unlink,
 } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -22,6 +21,7 @@ import {
   type ByteRange,
   type PartStat,
   type PutOptions,
+  type StreamOptions,
 } from '../../ports/blob-store.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { PART_BYTES_MAX } from '../../storage/part-plan.ts';
@@ -37,6 +37,7 @@ import { syncDirectory } from './durable-file.ts';
 import { fileDigests } from './file-digests.ts';
 import { writeHashed } from './hashed-writing.ts';
 import { JOURNALED_MAX, journaledPuts } from './journaled-puts.ts';
+import { removedFiles } from './removed-files.ts';
 import { urlSigner, type Verified } from './signed-url.ts';
 import { type UnreadBlob, unreadBlobs } from './unread-blobs.ts';
 
@@ -70,7 +71,7 @@ export interface FilesystemBlobStore extends BlobStore {
   /** @throws BlobError `NOT_FOUND` */
   open(key: string): Promise<OpenBlob>;
   /**
-   * @param announced how many bytes will come: has to be said where the upload's sizes are not known
+   * @param options `size` has to be said where the upload's sizes are not known
    * @throws BlobError `NOT_FOUND` for an unknown upload, `SIZE_MISMATCH`; then the part is not there
    */
   writePart(
@@ -78,7 +79,7 @@ export interface FilesystemBlobStore extends BlobStore {
     uploadId: string,
     number: number,
     source: Readable,
-    announced?: number,
+    options?: StreamOptions,
   ): Promise<PartStat>;
   /** What a signed URL's path and query permit. */
   verifyUrl(pathAndQuery: string): Verified;
@@ -95,7 +96,7 @@ const WRITTEN_DIRECTLY = 16 * 1024 * 1024;
 
 /**
  * A BlobStore in a directory: `objects/<key>` are the visible objects, `unfinished/` and `uploads/` what is on its
- * way in. An object's file is complete, durable and read-only before it gets its name, and is never written again; small
+ * way in, `removed/` what is on its way out. An object's file is complete, durable and read-only before it gets its name, and is never written again; small
  * objects named by their digest are durable in `journal/` first (see blob-journal-worker.ts).
  * A key that is also the beginning of another one up to a `/` is refused as INVALID_KEY.
  */
@@ -109,6 +110,7 @@ export async function openFilesystemBlobStore(
   for (const directory of [objects, unfinished, `${root}/uploads`])
     await mkdir(directory, { recursive: true });
   for (const directory of [dirname(root), root]) await syncDirectory(directory);
+  const removed = await removedFiles(`${root}/removed`);
   const unfinishedPath = () => `${unfinished}/${randomBytes(16).toString('hex')}`;
   const directories = blobDirectories(objects);
   const fileHashes = fileDigests();
@@ -164,7 +166,7 @@ export async function openFilesystemBlobStore(
   const put = async (
     key: string,
     bytes: Uint8Array | AsyncIterable<Uint8Array>,
-    { sha256, size, ifAbsent = false }: PutOptions = {},
+    { sha256, size, release, ifAbsent = false }: PutOptions = {},
   ): Promise<BlobStat> => {
     pathOf(key);
     if (bytes instanceof Uint8Array) {
@@ -180,7 +182,7 @@ export async function openFilesystemBlobStore(
       const file = await open(path, ring ? DIRECT : 'wx', 0o444);
       let stat: BlobStat;
       try {
-        const found = await writeHashed(file, path, bytes, { key, size, hashes: fileHashes, ring });
+        const found = await writeHashed(file, path, bytes, { key, size, release, hashes: fileHashes, ring });
         requireDigest(key, sha256, found);
         await file.sync();
         stat = { ...toStat(await file.stat({ bigint: true })), sha256: found };
@@ -283,7 +285,7 @@ export async function openFilesystemBlobStore(
       const path = pathOf(key);
       await journaled.settle();
       try {
-        await unlink(path);
+        await removed.unlink(path);
         await syncDirectory(dirname(path));
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
@@ -316,9 +318,9 @@ export async function openFilesystemBlobStore(
         uploadId: await uploads.create(key, shape).catch((error) => Promise.reject(writeError(error, key))),
       };
     },
-    writePart: (key, uploadId, number, source, announced) =>
+    writePart: (key, uploadId, number, source, options) =>
       uploads
-        .writePart(key, uploadId, number, source, announced)
+        .writePart(key, uploadId, number, source, options)
         .catch((error) => Promise.reject(writeError(error, key))),
     listParts: uploads.listParts,
     completeMultipart: (key, uploadId, parts) =>

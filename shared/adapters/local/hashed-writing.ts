@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
+import type { StreamOptions } from '../../ports/blob-store.ts';
 import { writeFully, writeStream } from './blob-writing.ts';
 import { type Ring, writeDirect } from './direct-writing.ts';
 import type { FileDigests } from './file-digests.ts';
@@ -15,9 +16,10 @@ export async function writeHashed(
   {
     key,
     size,
+    release,
     hashes,
     ring,
-  }: { key: string; size: number | undefined; hashes: FileDigests; ring: Ring | undefined },
+  }: StreamOptions & { key: string; hashes: FileDigests; ring: Ring | undefined },
 ): Promise<string> {
   if (bytes instanceof Uint8Array) {
     await writeFully(file, [bytes], 0);
@@ -25,19 +27,20 @@ export async function writeHashed(
   }
   if (size !== undefined && size < HASHED_ASIDE) {
     const hash = createHash('sha256');
-    await writeStream(file, key, hashed(bytes, hash), { position: 0, size });
+    await writeStream(file, key, hashed(bytes, hash), { position: 0, size, release });
     return hash.digest('hex');
   }
   const digest = hashes.begin(ring);
   try {
     if (ring) {
-      await writeDirect(file, key, bytes, { ring, size, onBytes: digest.add });
+      await writeDirect(file, key, bytes, { ring, size, release, onBytes: digest.add });
       return await digest.value();
     }
     let hashing: Promise<void> = Promise.resolve();
     await writeStream(file, key, bytes, {
       position: 0,
       size,
+      release,
       onWritten: (start, length) => {
         const adding = digest.add({ path, start, length });
         hashing = hashing.then(() => adding);

@@ -2,6 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ERRORS, type ErrorCode } from '../../errors.ts';
 import { BlobError } from '../../ports/blob-store.ts';
+import { freeChunk } from '../../storage/free-chunk.ts';
 import { contentDisposition } from '../content-disposition.ts';
 import { BLOCK_BYTES } from './direct-writing.ts';
 import type { FilesystemBlobStore, OpenBlob } from './filesystem-blob-store.ts';
@@ -101,8 +102,14 @@ async function put(
   }
   const { etag } =
     access.op === 'put'
-      ? await store.put(access.key, request.iterator({ destroyOnReturn: false }), { size: access.size })
-      : await store.writePart(access.key, access.uploadId, access.number, request, announced);
+      ? await store.put(access.key, request.iterator({ destroyOnReturn: false }), {
+          size: access.size,
+          release: freeChunk,
+        })
+      : await store.writePart(access.key, access.uploadId, access.number, request, {
+          size: announced,
+          release: freeChunk,
+        });
   response.writeHead(200, { ETag: `"${etag}"`, 'Content-Length': '0' }).end();
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,6 +11,7 @@ import {
   openFilesystemBlobStore,
 } from '../../../../shared/adapters/local/filesystem-blob-store.ts';
 import { storageDoor } from '../../../../shared/adapters/local/storage-door.ts';
+import { freeChunk } from '../../../../shared/storage/free-chunk.ts';
 import { blobStoreContract } from '../../../contract/blob-store.ts';
 import { killedWhileWriting } from './killed-while-writing.ts';
 
@@ -228,6 +229,46 @@ describe('the filesystem store', () => {
     expect(await readdir(join(dir, 'blobs/objects/x'))).toEqual(['b']);
     await store.delete('x/b');
     expect(await readdir(join(dir, 'blobs/objects'))).toEqual([]);
+  });
+
+  it('frees a large file behind the delete, and at the next start what was left of one', async () => {
+    const removed = join(dir, 'blobs/removed');
+    const chunk = Buffer.alloc(1024 * 1024, 'x');
+    await store.put('large', Readable.from(Array.from({ length: 16 }, () => chunk)));
+    await store.put('a/copy-of-it', Buffer.from('kept'));
+    await store.copy('large', 'copy');
+    await store.delete('large');
+    expect(await store.stat('large')).toBeUndefined();
+    await expect.poll(() => readdir(removed)).toEqual([]);
+    expect((await read('copy')).length).toBe(16 * chunk.length);
+    await store.delete('a');
+    expect((await read('a/copy-of-it')).toString()).toBe('kept');
+    await writeFile(join(removed, 'left-by-a-kill'), 'x');
+    store = await reopen();
+    await expect.poll(() => readdir(removed)).toEqual([]);
+  });
+
+  it.each([
+    ['an object in memory', 1000],
+    ['an object through the page cache', 3_000_000],
+    ['an object past the page cache', 20_000_000],
+  ])('lets go of the chunks of %s when their bytes are safe', async (_, size) => {
+    const bytes = randomBytes(size);
+    const chunks = Array.from(
+      { length: Math.ceil(size / 60_000) },
+      (_, at) =>
+        // A buffer of its own, as a request's chunks are.
+        new Uint8Array(bytes.subarray(at * 60_000, (at + 1) * 60_000)),
+    );
+    await store.put('a', Readable.from(chunks), { size, release: freeChunk });
+    expect(chunks.map((chunk) => chunk.length)).toEqual(chunks.map(() => 0));
+    expect((await read('a')).equals(bytes)).toBe(true);
+  });
+
+  it('leaves memory alone that a chunk shares', async () => {
+    const bytes = Buffer.from(new Uint8Array(100).fill(7).buffer);
+    await store.put('a', Readable.from([bytes.subarray(0, 60)]), { size: 60, release: freeChunk });
+    expect(bytes.equals(Buffer.alloc(100, 7))).toBe(true);
   });
 
   it('refuses a key that would be file and folder of one name', async () => {
