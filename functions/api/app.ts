@@ -1,4 +1,4 @@
-import { OpenAPIHono } from '@hono/zod-openapi';
+import { Hono } from 'hono';
 import { CairnError } from '../../shared/errors.ts';
 import { registerAliases } from './aliases/aliases.handlers.ts';
 import { registerApprovals } from './approvals/approvals.handlers.ts';
@@ -9,9 +9,8 @@ import { registerDeleted } from './deleted/deleted.handlers.ts';
 import type { ApiDeps } from './deps.ts';
 import { registerEndpoints } from './endpoints/endpoints.handlers.ts';
 import { registerFiles } from './files/files.handlers.ts';
-import { registerGit } from './git/git.handlers.ts';
+import { registerGit } from './git/git.routes.ts';
 import { gitErrorResponse, isGitPath, isNamedUpload } from './git/git-error.ts';
-import { registerLfs } from './git/lfs.handlers.ts';
 import { noRepository } from './git/model-ref.ts';
 import { accessLog } from './middleware/access-log.ts';
 import { answerCache } from './middleware/answer-cache.ts';
@@ -22,9 +21,9 @@ import { pathGuard } from './middleware/path-guard.ts';
 import { readingAhead } from './middleware/read-ahead.ts';
 import { requestId } from './middleware/request-id.ts';
 import { namingMetadata } from './middleware/resource-metadata.ts';
-import { isMlflowPath, mlflowDoor } from './mlflow/door.ts';
+import { isMlflowPath } from './mlflow/path.ts';
 import { registerModels } from './models/models.handlers.ts';
-import { document, openApiDocument } from './openapi.ts';
+import { onDemand } from './on-demand.ts';
 import { problemResponse } from './problem.ts';
 import { matches, pathOf } from './request-path.ts';
 import { registerSearch } from './search/search.handlers.ts';
@@ -38,15 +37,15 @@ import { registerWorkspaces } from './workspaces/workspaces.handlers.ts';
  * The native API: every route of `/api/v1` and those about the service itself. It runs wherever Hono does; who it
  * stands on comes with `deps`.
  */
-export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
-  const app = new OpenAPIHono<ApiEnv>();
+export function createApp(deps: ApiDeps): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>();
   const contracts: Contract[] = [];
   const open = new Set<string>();
   const idempotent = idempotency(deps.ports, async (request) => app.fetch(request));
 
   if (deps.issuer) app.use(namingMetadata(deps));
-  const mlflow = mlflowDoor(deps);
-  app.use((c, next) => (isMlflowPath(c.req.path) ? mlflow(c) : next()));
+  const mlflow = onDemand(async () => (await import('./mlflow/door.ts')).mlflowDoor(deps));
+  app.use(async (c, next) => (isMlflowPath(c.req.path) ? (await mlflow())(c) : next()));
   app.use(requestId, accessLog(deps.logger));
   const base = deps.publicUrl === undefined ? '/' : new URL(deps.publicUrl).pathname;
   if (base !== '/') app.use(locationBelow(base));
@@ -82,10 +81,11 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   const register: Register = (contract, handler) => {
     contracts.push(contract);
     if (contract.open) open.add(contract.path);
-    document(app, contract);
     bind(app, contract, handler, idempotent);
   };
-  let described: object | undefined;
+  const described = onDemand(async () =>
+    (await import('./openapi.ts')).openApiDocument(contracts, deps.version, deps.publicUrl),
+  );
 
   registerWorkspaces(register, deps);
   registerModels(register, deps);
@@ -100,7 +100,6 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   registerTokens(register, deps);
   registerSearch(register, deps);
   registerGit(app, deps);
-  registerLfs(app, deps);
-  registerSystem(register, deps, () => (described ??= openApiDocument(app, deps.version, deps.publicUrl)));
+  registerSystem(register, deps, described);
   return app;
 }

@@ -1,5 +1,5 @@
-import type { OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
+import type { Context, Hono } from 'hono';
+import type * as z from 'zod';
 import type { Caller } from '../../shared/access/caller.ts';
 import { CairnError } from '../../shared/errors.ts';
 import type { Answer, Contract, Handler, Input } from './contract.ts';
@@ -23,7 +23,7 @@ const BODY_LIMIT = 6_000_000;
 
 /** Adds the contract's route: a request that fits the contract reaches the handler, any other is refused by field. */
 export function bind<C extends Contract>(
-  app: OpenAPIHono<ApiEnv>,
+  app: Hono<ApiEnv>,
   contract: C,
   handler: Handler<C>,
   idempotent: Idempotency,

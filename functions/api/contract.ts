@@ -1,4 +1,4 @@
-import type { z } from '@hono/zod-openapi';
+import type * as z from 'zod';
 import type { Caller } from '../../shared/access/caller.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 

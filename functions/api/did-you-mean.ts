@@ -1,4 +1,4 @@
-import type { z } from '@hono/zod-openapi';
+import type * as z from 'zod';
 
 /** The known word that a mistyped one is nearest to, if it is near. */
 export function nearest(word: string, known: readonly string[]): string | undefined {

@@ -1,6 +1,6 @@
-import { type OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
+import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi';
+import * as z from 'zod';
 import { ERRORS, type ErrorCode } from '../../shared/errors.ts';
-import type { ApiEnv } from './bind.ts';
 import { type Contract, TAGS } from './contract.ts';
 
 const Problem = z
@@ -42,11 +42,6 @@ const TOKEN_ERRORS: readonly ErrorCode[] = [
   'STORAGE_UNAVAILABLE',
 ];
 const BODY_ERRORS: readonly ErrorCode[] = ['TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
-
-/** Documents the contract's route. */
-export function document(app: OpenAPIHono<ApiEnv>, contract: Contract): void {
-  app.openAPIRegistry.registerPath(routeConfig(contract));
-}
 
 function routeConfig(contract: Contract): RouteConfig {
   const { method, path, operationId, tag, summary, description, params, query, body } = contract;
@@ -145,18 +140,20 @@ function problemsOf(contract: Contract): RouteConfig['responses'] {
 }
 
 /** The OpenAPI 3.1 document of all routes. */
-export function openApiDocument(app: OpenAPIHono<ApiEnv>, version: string, server = '/'): object {
-  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
+export function openApiDocument(contracts: readonly Contract[], version: string, server = '/'): object {
+  const registry = new OpenAPIRegistry();
+  for (const contract of contracts) registry.registerPath(routeConfig(contract));
+  registry.registerComponent('securitySchemes', 'bearer', {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'cairn_<id>_<secret>, or a JWT of the issuer that is trusted',
   });
-  app.openAPIRegistry.registerComponent('securitySchemes', 'basic', {
+  registry.registerComponent('securitySchemes', 'basic', {
     type: 'http',
     scheme: 'basic',
     description: 'Any user name, the token as password.',
   });
-  return app.getOpenAPI31Document({
+  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
     info: {
       title: 'Cairn',

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 
 /** RFC 3339 in UTC with milliseconds, as every time in the API is. */
 export const Time = z.iso

@@ -1,3 +1,5 @@
+import { onDemand } from '../api/on-demand.ts';
+
 type Verb = (...input: unknown[]) => Promise<unknown>;
 
 /**
@@ -6,16 +8,7 @@ type Verb = (...input: unknown[]) => Promise<unknown>;
  * call opens anew.
  */
 export function lazily<P extends object>(open: () => Promise<P>, facts: Partial<P> = {}): P {
-  let opened: Promise<P> | undefined;
-  const port = async (): Promise<P> => {
-    opened ??= open();
-    try {
-      return await opened;
-    } catch (error) {
-      opened = undefined;
-      throw error;
-    }
-  };
+  const port = onDemand(open);
   return new Proxy(facts as P, {
     get(known, name) {
       if (name in known) return known[name as keyof P];

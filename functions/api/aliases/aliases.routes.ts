@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import { AliasName } from '../../../shared/registry/name.ts';
 import { API, type Contract } from '../contract.ts';
 import { ETAG, ModelParams, Reason } from '../models/models.routes.ts';

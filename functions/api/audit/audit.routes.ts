@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import { API, type Contract } from '../contract.ts';
 import { Limit } from '../page.ts';
 import { Time } from '../time.ts';

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import { DELETED_KINDS } from '../../../shared/tracking/deleted.ts';
 import { API, type Contract } from '../contract.ts';
 import { Reason } from '../models/models.routes.ts';

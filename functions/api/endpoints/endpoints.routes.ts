@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import { CairnError } from '../../../shared/errors.ts';
 import { EndpointSpec, readEndpointSpec, Strategy } from '../../../shared/serving/endpoint-spec.ts';
 import { API, type Contract } from '../contract.ts';

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import { FilePath } from '../../../shared/registry/file-path.ts';
 import { API, type Contract } from '../contract.ts';
 import { PageQuery, pageOf } from '../page.ts';

@@ -1,6 +1,5 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { authorize } from '../../../shared/access/grant.ts';
 import { CairnError } from '../../../shared/errors.ts';
@@ -25,8 +24,8 @@ type GitContext = Context<ApiEnv>;
 /** Bytes of a request that fetches: wants and haves, inflated. */
 const FETCH_BODY_MAX = 20_000_000;
 
-/** Git's smart HTTP protocol: every model is a repository at `/<workspace>/<model>.git`. Source: Git's Documentation/gitprotocol-http. */
-export function registerGit(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
+/** Git's smart HTTP protocol. Source: Git's Documentation/gitprotocol-http. */
+export function gitHandlers(deps: ApiDeps) {
   const { ports } = deps;
   const agent = `cairn/${deps.version}`;
 
@@ -39,65 +38,69 @@ export function registerGit(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
     };
   };
 
-  app.get('/:workspace/:model/info/refs', async (c) => {
-    const ref = modelRef(c);
-    const service = c.req.query('service');
-    if (service !== 'git-upload-pack' && service !== 'git-receive-pack') {
-      throw new CairnError(
-        'NOT_SUPPORTED',
-        'Git’s old protocol without a service is not spoken here.',
-        'service',
+  return {
+    refs: async (c: GitContext) => {
+      const ref = modelRef(c);
+      const service = c.req.query('service');
+      if (service !== 'git-upload-pack' && service !== 'git-receive-pack') {
+        throw new CairnError(
+          'NOT_SUPPORTED',
+          'Git’s old protocol without a service is not spoken here.',
+          'service',
+        );
+      }
+      authorize(c.get('caller'), service === 'git-upload-pack' ? 'viewer' : 'contributor', ref);
+      const model = await findModel(ports.table, ref);
+      const body =
+        service === 'git-upload-pack' && versionOf(c) === 2
+          ? capabilitiesV2(agent)
+          : advertisement(service, (await listRefs(ports, model)).refs, agent);
+      return answer(c, `application/x-${service}-advertisement`, once(body));
+    },
+
+    uploadPack: async (c: GitContext) => {
+      const ref = modelRef(c);
+      authorize(c.get('caller'), 'viewer', ref);
+      const model = await findModel(ports.table, ref);
+      const body = await bodyOf(c, 'git-upload-pack', FETCH_BODY_MAX);
+      const result = await (versionOf(c) === 2 ? uploadPackV2 : uploadPackV0)(await served(model), body);
+      return answer(c, 'application/x-git-upload-pack-result', result);
+    },
+
+    receivePack: async (c: GitContext) => {
+      const ref = modelRef(c);
+      authorize(c.get('caller'), 'contributor', ref);
+      const limit = deps.pushLimit ?? PUSH_MAX;
+      requireType(c, 'git-receive-pack');
+      const { bytes, more } = await readPush(c, limit);
+      const request = parsePush(more ? bytes.subarray(0, COMMANDS_MAX) : await inflated(c, bytes, limit));
+      const answered = (body: AsyncIterable<Uint8Array>) =>
+        answer(c, 'application/x-git-receive-pack-result', body);
+      const result = (report: PushReport) => answered(pushAnswer(request, report));
+      if (more) {
+        const results = request.commands.map(({ name }) => ({ name, problem: 'unpacker error' }));
+        return result({ ...tooLarge(limit), results });
+      }
+      if (request.commands.length === 0) return answered(once(FLUSH));
+      const { commands, atomic, rest } = request;
+      const pack = rest.length > 0 ? rest : undefined;
+      const limits = {
+        objects: 2_000_000,
+        objectBytes: limit,
+        totalBytes: Math.max(limit * 4, Math.min(UNFOLDED_MAX, limit * 100)),
+      };
+      const told = pushProgress(deps.verifyWait);
+      const push = { commands, atomic, pack, limits, wait: told.wait };
+      const report = receivePush(ports, c.get('caller'), ref, push).catch((error) =>
+        refused(commands, error),
       );
-    }
-    authorize(c.get('caller'), service === 'git-upload-pack' ? 'viewer' : 'contributor', ref);
-    const model = await findModel(ports.table, ref);
-    const body =
-      service === 'git-upload-pack' && versionOf(c) === 2
-        ? capabilitiesV2(agent)
-        : advertisement(service, (await listRefs(ports, model)).refs, agent);
-    return answer(c, `application/x-${service}-advertisement`, once(body));
-  });
-
-  app.post('/:workspace/:model/git-upload-pack', async (c) => {
-    const ref = modelRef(c);
-    authorize(c.get('caller'), 'viewer', ref);
-    const model = await findModel(ports.table, ref);
-    const body = await bodyOf(c, 'git-upload-pack', FETCH_BODY_MAX);
-    const result = await (versionOf(c) === 2 ? uploadPackV2 : uploadPackV0)(await served(model), body);
-    return answer(c, 'application/x-git-upload-pack-result', result);
-  });
-
-  app.post('/:workspace/:model/git-receive-pack', async (c) => {
-    const ref = modelRef(c);
-    authorize(c.get('caller'), 'contributor', ref);
-    const limit = deps.pushLimit ?? PUSH_MAX;
-    requireType(c, 'git-receive-pack');
-    const { bytes, more } = await readPush(c, limit);
-    const request = parsePush(more ? bytes.subarray(0, COMMANDS_MAX) : await inflated(c, bytes, limit));
-    const answered = (body: AsyncIterable<Uint8Array>) =>
-      answer(c, 'application/x-git-receive-pack-result', body);
-    const result = (report: PushReport) => answered(pushAnswer(request, report));
-    if (more) {
-      const results = request.commands.map(({ name }) => ({ name, problem: 'unpacker error' }));
-      return result({ ...tooLarge(limit), results });
-    }
-    if (request.commands.length === 0) return answered(once(FLUSH));
-    const { commands, atomic, rest } = request;
-    const pack = rest.length > 0 ? rest : undefined;
-    const limits = {
-      objects: 2_000_000,
-      objectBytes: limit,
-      totalBytes: Math.max(limit * 4, Math.min(UNFOLDED_MAX, limit * 100)),
-    };
-    const told = pushProgress(deps.verifyWait);
-    const push = { commands, atomic, pack, limits, wait: told.wait };
-    const report = receivePush(ports, c.get('caller'), ref, push).catch((error) => refused(commands, error));
-    // Told when its answer is read, which nobody may.
-    report.catch(() => undefined);
-    // Until it has to wait, an error is an answer of its own.
-    if ((await Promise.race([report, told.begun])) !== 'waiting') return result(await report);
-    return answered(pushAnswerAfter(request, told.lines(report), report));
-  });
+      // Told when its answer is read, which nobody may.
+      report.catch(() => undefined);
+      // Until it has to wait, an error is an answer of its own.
+      if ((await Promise.race([report, told.begun])) !== 'waiting') return result(await report);
+      return answered(pushAnswerAfter(request, told.lines(report), report));
+    },
+  };
 }
 
 /** Why nothing of a push was taken, in the way that git shows best. */

@@ -1,5 +1,5 @@
-import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import * as z from 'zod';
 import { CairnError } from '../../../shared/errors.ts';
 import {
   completeParts,
@@ -35,82 +35,79 @@ const Batch = z.object({
 const Limit = z.coerce.number().int().min(1).max(1000).default(LOCKS).catch(LOCKS);
 
 /** Git LFS: where its objects are got from and put to, and locks. Bytes go straight to and from the storage. Source: git-lfs' docs/api. */
-export function registerLfs(
-  app: OpenAPIHono<ApiEnv>,
-  { ports, publicUrl, verifyLater: later }: ApiDeps,
-): void {
-  const base = '/:workspace/:model/info/lfs';
+export function lfsHandlers({ ports, publicUrl, verifyLater: later }: ApiDeps) {
+  return {
+    batch: async (c: LfsContext) => {
+      const ref = modelRef(c);
+      const batch = await jsonOf(c, Batch);
+      if (batch.hash_algo !== undefined && batch.hash_algo !== 'sha256')
+        throw new CairnError('CONFLICT', 'Objects are named by their SHA-256.', 'hash_algo');
+      if (batch.transfers && !batch.transfers.some((transfer) => TRANSFERS.includes(transfer)))
+        throw new CairnError(
+          'NOT_SUPPORTED',
+          `The transfers ${TRANSFERS.join(', ')} are supported.`,
+          'transfers',
+        );
+      const caller = c.get('caller');
+      const inParts =
+        batch.operation === 'upload' &&
+        batch.transfers?.includes('multipart') === true &&
+        batch.objects.some(({ size }) => size > PARTS_FROM);
+      const answers =
+        batch.operation === 'download'
+          ? await lfsDownloads(ports, caller, ref, batch.objects)
+          : await lfsUploads(ports, caller, ref, batch.objects, { inParts, later });
+      return answer(c, 200, {
+        transfer: inParts ? 'multipart' : 'basic',
+        hash_algo: 'sha256',
+        objects: answers.map((object) => objectJson(c, publicUrl, batch.operation, object)),
+      });
+    },
 
-  app.post(`${base}/objects/batch`, async (c) => {
-    const ref = modelRef(c);
-    const batch = await jsonOf(c, Batch);
-    if (batch.hash_algo !== undefined && batch.hash_algo !== 'sha256')
-      throw new CairnError('CONFLICT', 'Objects are named by their SHA-256.', 'hash_algo');
-    if (batch.transfers && !batch.transfers.some((transfer) => TRANSFERS.includes(transfer)))
-      throw new CairnError(
-        'NOT_SUPPORTED',
-        `The transfers ${TRANSFERS.join(', ')} are supported.`,
-        'transfers',
+    complete: async (c: LfsContext, name: string) => {
+      await completeParts(ports, modelRef(c), name);
+      return answer(c, 200, {});
+    },
+
+    verify: async (c: LfsContext) => {
+      const object = await jsonOf(c, LfsObject);
+      await verifyLfs(ports, c.get('caller'), modelRef(c), object, c.req.query('upload'), later);
+      return answer(c, 200, {});
+    },
+
+    lock: async (c: LfsContext) => {
+      const { path } = await jsonOf(c, z.object({ path: z.string().min(1).max(4096) }));
+      const { lock, made } = await lockPath(ports, c.get('caller'), modelRef(c), path);
+      if (made) return answer(c, 201, { lock: lockJson(lock) });
+      return answer(c, 409, { lock: lockJson(lock), message: `"${path}" is locked by ${lock.owner}.` });
+    },
+
+    locks: async (c: LfsContext) => {
+      const { path, id, cursor, limit } = c.req.query();
+      const page = { after: afterOf(cursor), limit: Limit.parse(limit) };
+      const { items, next } = await listLocks(ports, c.get('caller'), modelRef(c), { path, id }, page);
+      return answer(c, 200, { locks: items.map(lockJson), ...(next && { next_cursor: cursorOf(next) }) });
+    },
+
+    verifyLocks: async (c: LfsContext) => {
+      const { cursor, limit } = await jsonOf(
+        c,
+        z.object({ cursor: z.string().optional(), limit: z.number().optional() }),
       );
-    const caller = c.get('caller');
-    const inParts =
-      batch.operation === 'upload' &&
-      batch.transfers?.includes('multipart') === true &&
-      batch.objects.some(({ size }) => size > PARTS_FROM);
-    const answers =
-      batch.operation === 'download'
-        ? await lfsDownloads(ports, caller, ref, batch.objects)
-        : await lfsUploads(ports, caller, ref, batch.objects, { inParts, later });
-    return answer(c, 200, {
-      transfer: inParts ? 'multipart' : 'basic',
-      hash_algo: 'sha256',
-      objects: answers.map((object) => objectJson(c, publicUrl, batch.operation, object)),
-    });
-  });
+      const caller = c.get('caller');
+      const page = { after: afterOf(cursor), limit: Limit.parse(limit) };
+      const { items, next } = await listLocks(ports, caller, modelRef(c), {}, page);
+      const ours = items.filter(({ owner }) => owner === caller.principal).map(lockJson);
+      const theirs = items.filter(({ owner }) => owner !== caller.principal).map(lockJson);
+      return answer(c, 200, { ours, theirs, ...(next && { next_cursor: cursorOf(next) }) });
+    },
 
-  app.post(`${base}/multipart/:name`, async (c) => {
-    await completeParts(ports, modelRef(c), c.req.param('name'));
-    return answer(c, 200, {});
-  });
-
-  app.post(`${base}/verify`, async (c) => {
-    const object = await jsonOf(c, LfsObject);
-    await verifyLfs(ports, c.get('caller'), modelRef(c), object, c.req.query('upload'), later);
-    return answer(c, 200, {});
-  });
-
-  app.post(`${base}/locks`, async (c) => {
-    const { path } = await jsonOf(c, z.object({ path: z.string().min(1).max(4096) }));
-    const { lock, made } = await lockPath(ports, c.get('caller'), modelRef(c), path);
-    if (made) return answer(c, 201, { lock: lockJson(lock) });
-    return answer(c, 409, { lock: lockJson(lock), message: `"${path}" is locked by ${lock.owner}.` });
-  });
-
-  app.get(`${base}/locks`, async (c) => {
-    const { path, id, cursor, limit } = c.req.query();
-    const page = { after: afterOf(cursor), limit: Limit.parse(limit) };
-    const { items, next } = await listLocks(ports, c.get('caller'), modelRef(c), { path, id }, page);
-    return answer(c, 200, { locks: items.map(lockJson), ...(next && { next_cursor: cursorOf(next) }) });
-  });
-
-  app.post(`${base}/locks/verify`, async (c) => {
-    const { cursor, limit } = await jsonOf(
-      c,
-      z.object({ cursor: z.string().optional(), limit: z.number().optional() }),
-    );
-    const caller = c.get('caller');
-    const page = { after: afterOf(cursor), limit: Limit.parse(limit) };
-    const { items, next } = await listLocks(ports, caller, modelRef(c), {}, page);
-    const ours = items.filter(({ owner }) => owner === caller.principal).map(lockJson);
-    const theirs = items.filter(({ owner }) => owner !== caller.principal).map(lockJson);
-    return answer(c, 200, { ours, theirs, ...(next && { next_cursor: cursorOf(next) }) });
-  });
-
-  app.post(`${base}/locks/:id/unlock`, async (c) => {
-    const { force } = await jsonOf(c, z.object({ force: z.boolean().default(false) }));
-    const lock = await unlock(ports, c.get('caller'), modelRef(c), c.req.param('id'), force);
-    return answer(c, 200, { lock: lockJson(lock) });
-  });
+    unlock: async (c: LfsContext, id: string) => {
+      const { force } = await jsonOf(c, z.object({ force: z.boolean().default(false) }));
+      const lock = await unlock(ports, c.get('caller'), modelRef(c), id, force);
+      return answer(c, 200, { lock: lockJson(lock) });
+    },
+  };
 }
 
 /**

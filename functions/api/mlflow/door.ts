@@ -31,9 +31,6 @@ const BODY_LIMIT = 6_000_000;
 
 const SANE_ID = /^[\w.:-]{8,128}$/;
 
-/** Whether MLflow's door answers this path. */
-export const isMlflowPath = (path: string): boolean => /^\/(?:ajax-)?api\/\d+\.\d+\//.test(path);
-
 /**
  * MLflow's REST API (mlflow.org/docs/latest/api_reference/rest-api.html), for its unmodified clients: registry, tracking,
  * logged models and artifacts on the same domain as the native API. What it has not answers ENDPOINT_NOT_FOUND.

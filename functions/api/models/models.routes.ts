@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import { anyRecord } from '../../../shared/registry/any-record.ts';
 import { Description, ModelName, Tags } from '../../../shared/registry/name.ts';
 import { API, type Contract } from '../contract.ts';

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import { WorkspaceName } from '../../../shared/registry/name.ts';
 import { API, type Contract } from '../contract.ts';
 import { Model } from '../models/models.routes.ts';

@@ -2,6 +2,7 @@ import { authorize } from '../../../shared/access/grant.ts';
 import { CairnError } from '../../../shared/errors.ts';
 import { ok, type Register } from '../contract.ts';
 import type { ApiDeps } from '../deps.ts';
+import { onDemand } from '../on-demand.ts';
 import * as routes from './system.routes.ts';
 
 /** The page runs no script and loads nothing, from this host or another. */
@@ -14,8 +15,12 @@ const DOCS_HEADERS = {
 };
 
 /** @param document the OpenAPI document, made when it is first asked for */
-export function registerSystem(register: Register, deps: ApiDeps, document: () => object): void {
-  let page: Promise<string> | undefined;
+export function registerSystem(register: Register, deps: ApiDeps, document: () => Promise<object>): void {
+  const page = onDemand(async () => {
+    if (!deps.docs)
+      throw new CairnError('NOT_SUPPORTED', 'This installation has no docs page; see /openapi.json.');
+    return (await deps.docs())(await document());
+  });
 
   register(routes.healthz, () => ok({ status: 'ok' }));
 
@@ -59,14 +64,9 @@ export function registerSystem(register: Register, deps: ApiDeps, document: () =
     };
   });
 
-  register(routes.openapi, () => ok(document()));
+  register(routes.openapi, async () => ok(await document()));
 
-  register(routes.docs, async () => {
-    if (!deps.docs)
-      throw new CairnError('NOT_SUPPORTED', 'This installation has no docs page; see /openapi.json.');
-    page ??= deps.docs().then((render) => render(document()));
-    return { status: 200, text: await page, headers: DOCS_HEADERS };
-  });
+  register(routes.docs, async () => ({ status: 200, text: await page(), headers: DOCS_HEADERS }));
 
   register(routes.root, () => ({ status: 302, headers: { location: '/docs' } }));
 }

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import type { Contract } from '../contract.ts';
 import { RESOURCE_METADATA } from '../middleware/resource-metadata.ts';
 

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import { Grant } from '../../../shared/access/grant.ts';
 import { Principal } from '../../../shared/access/principal.ts';
 import { API, type Contract } from '../contract.ts';

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import { FILES_MAX } from '../../../shared/registry/create-version.ts';
 import { FilePath } from '../../../shared/registry/file-path.ts';
 import { FILE_MAX } from '../../../shared/storage/part-plan.ts';
