@@ -51,6 +51,16 @@ const CREDENTIALS: Plugin = {
   },
 };
 
+/** pino can hand its lines to a thread, where functions write them to their standard output. */
+const LINES: Plugin = {
+  name: 'lines',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/pino\/lib\/transport\.js$/ }, () => ({
+      contents: "module.exports = () => { throw new Error('a function has no threads for its log'); };",
+    }));
+  },
+};
+
 /** Of a package.json, its version: all that is read of one. */
 const VERSION: Plugin = {
   name: 'version',
@@ -82,7 +92,7 @@ const OPTIONS = {
   conditions: ['module'],
   outExtension: { '.js': '.mjs' },
   banner: { js: BANNER },
-  plugins: [CREDENTIALS, ENGLISH, HASHES, VERSION],
+  plugins: [CREDENTIALS, ENGLISH, HASHES, LINES, VERSION],
   minify: true,
   sourcemap: true,
   sourcesContent: false,

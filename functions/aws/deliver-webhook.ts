@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import { webhookSender } from '../../shared/adapters/webhook-sender.ts';
 import type { WebhookSender } from '../../shared/ports/webhook-sender.ts';
 import { attempt, type Delivery, inOutbox, outbox, spread } from '../../shared/webhooks/outbox.ts';
 import { type BatchResult, failures, type Invocation, QueueEvent } from './events.ts';
@@ -10,9 +9,6 @@ interface Deps extends AwsPorts {
   readonly sender: WebhookSender;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
 }
-
-/** Posts to addresses that anybody could reach, and to no other. */
-export const publicSender = (): WebhookSender => webhookSender({ inside: false });
 
 /** What is due for longer than this has lost its message: the timer sends it another. */
 const LOST_MS = 5 * 60_000;

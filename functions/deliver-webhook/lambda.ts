@@ -1,8 +1,9 @@
 import process from 'node:process';
-import { deliverWebhooks, publicSender } from '../aws/deliver-webhook.ts';
+import { deliverWebhooks } from '../aws/deliver-webhook.ts';
 import { openLog } from '../aws/log.ts';
 import { measured, someFailed } from '../aws/measured.ts';
 import { openPorts } from '../aws/ports.ts';
+import { publicSender } from '../aws/public-sender.ts';
 import { parseSettings } from '../aws/settings.ts';
 
 const logger = openLog();

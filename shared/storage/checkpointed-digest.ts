@@ -1,4 +1,3 @@
-import { createSHA256 } from 'hash-wasm';
 import type { BlobStore } from '../ports/blob-store.ts';
 
 /** A hash that was interrupted: the bytes it has seen and its state, base64. */
@@ -17,6 +16,7 @@ export async function digestUntil(
   stop: () => boolean,
   from?: HashCheckpoint,
 ): Promise<{ sha256: string } | { checkpoint: HashCheckpoint }> {
+  const { createSHA256 } = await import('hash-wasm');
   const hash = await createSHA256();
   if (from) hash.load(Buffer.from(from.state, 'base64'));
   let offset = from?.offset ?? 0;
