@@ -55,7 +55,7 @@ export interface Contract {
 
 export interface AnswerContract {
   readonly description: string;
-  readonly schema?: z.ZodType;
+  readonly schema?: () => z.ZodType;
   /** Where it is not JSON. */
   readonly mediaType?: string;
   readonly headers?: Readonly<Record<string, string>>;

@@ -106,7 +106,7 @@ function answersOf({ answers }: Contract): RouteConfig['responses'] {
         {
           description,
           headers: headerObjects({ ...headers, ...REQUEST_ID }),
-          ...(schema === undefined ? {} : { content: { [mediaType]: { schema } } }),
+          ...(schema === undefined ? {} : { content: { [mediaType]: { schema: schema() } } }),
         },
       ],
     ),

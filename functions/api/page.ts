@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { later } from './later.ts';
 
 const LIMIT_MAX = 1000;
 
@@ -29,16 +30,16 @@ const Cursor = z
 export const PageQuery = z.strictObject({ limit: Limit, cursor: Cursor });
 
 /** The schema of a page. */
-export const pageOf = <Item extends z.ZodType>(item: Item, example?: unknown) =>
-  z
-    .strictObject({
-      items: z.array(item),
+export const pageOf = <Item extends z.ZodType>(item: () => Item) =>
+  later(() =>
+    z.strictObject({
+      items: z.array(item()),
       nextCursor: z
         .string()
         .optional()
         .meta({ description: 'Send it as `cursor` to get the next page; absent on the last.' }),
-    })
-    .meta(example === undefined ? {} : { example });
+    }),
+  );
 
 /** A page as JSON. */
 export function pageJson<From, To>(

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { AliasName } from '../../../shared/registry/name.ts';
 import { API, type Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { ETAG, ModelParams, Reason } from '../models/models.routes.ts';
 import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
@@ -10,23 +11,25 @@ const AliasParams = ModelParams.extend({
   alias: AliasName.meta({ description: 'The alias.', example: 'champion' }),
 });
 
-const Alias = z
-  .strictObject({ alias: z.string(), version: z.int(), movedAt: Time, movedBy: z.string() })
-  .meta({
+const Alias = later(() =>
+  z.strictObject({ alias: z.string(), version: z.int(), movedAt: Time, movedBy: z.string() }).meta({
     id: 'Alias',
     example: { alias: 'champion', version: 3, movedAt: '2026-03-01T08:30:00.000Z', movedBy: 'ada' },
-  });
+  }),
+);
 
-const AliasMove = z
-  .strictObject({
-    seq: z.int(),
-    from: z.int().nullable(),
-    to: z.int().nullable(),
-    at: Time,
-    by: z.string(),
-    reason: z.string().optional(),
-  })
-  .meta({ id: 'AliasMove', description: 'One move; null stands for no version.' });
+const AliasMove = later(() =>
+  z
+    .strictObject({
+      seq: z.int(),
+      from: z.int().nullable(),
+      to: z.int().nullable(),
+      at: Time,
+      by: z.string(),
+      reason: z.string().optional(),
+    })
+    .meta({ id: 'AliasMove', description: 'One move; null stands for no version.' }),
+);
 
 const ExpectedVersion = z.int().min(1).nullable().optional().meta({
   description: 'The version that the alias must name now; null for none. Otherwise ALIAS_CONFLICT.',
@@ -55,7 +58,7 @@ export const getAlias = {
   answers: {
     200: {
       description: 'The alias and its version.',
-      schema: Alias.extend({ modelVersion: Version }).meta({ id: 'AliasWithVersion' }),
+      schema: later(() => Alias().extend({ modelVersion: Version() }).meta({ id: 'AliasWithVersion' })),
       headers: { ETag: 'The alias’ revision, for If-Match.' },
     },
   },

@@ -1,45 +1,47 @@
 import * as z from 'zod';
 import { API, type Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { Limit } from '../page.ts';
 import { Time } from '../time.ts';
 import { WorkspaceParam } from '../workspaces/workspaces.routes.ts';
 
 const params = z.object({ workspace: WorkspaceParam });
 
-const AuditEvent = z
-  .strictObject({
-    format: z.literal(1),
-    chain: z.string(),
-    seq: z.int(),
-    id: z.string(),
-    at: Time,
-    workspace: z.string(),
-    action: z.string(),
-    subject: z.string(),
-    actor: z.strictObject({
-      principal: z.string(),
-      tokenId: z.string().optional(),
-      issuer: z
-        .string()
-        .optional()
-        .meta({ description: 'Who vouched for the principal, where it was not Cairn.' }),
+const AuditEvent = later(() =>
+  z
+    .strictObject({
+      format: z.literal(1),
+      chain: z.string(),
+      seq: z.int(),
+      id: z.string(),
+      at: Time,
+      workspace: z.string(),
+      action: z.string(),
+      subject: z.string(),
+      actor: z.strictObject({
+        principal: z.string(),
+        tokenId: z.string().optional(),
+        issuer: z
+          .string()
+          .optional()
+          .meta({ description: 'Who vouched for the principal, where it was not Cairn.' }),
+      }),
+      requestId: z.string(),
+      call: z.string().optional().meta({
+        description: 'What another protocol calls the request: `mlflow POST model-versions/create`.',
+      }),
+      reason: z.string().optional(),
+      before: z.unknown().optional(),
+      after: z.unknown().optional(),
+      previous: z.string(),
+      hash: z.string(),
+    })
+    .meta({
+      id: 'AuditEvent',
+      description:
+        'One link of a resource’s chain. `hash` is the SHA-256 of the RFC 8785 canonical JSON of all other fields, with `at` as milliseconds since the epoch.',
     }),
-    requestId: z.string(),
-    call: z
-      .string()
-      .optional()
-      .meta({ description: 'What another protocol calls the request: `mlflow POST model-versions/create`.' }),
-    reason: z.string().optional(),
-    before: z.unknown().optional(),
-    after: z.unknown().optional(),
-    previous: z.string(),
-    hash: z.string(),
-  })
-  .meta({
-    id: 'AuditEvent',
-    description:
-      'One link of a resource’s chain. `hash` is the SHA-256 of the RFC 8785 canonical JSON of all other fields, with `at` as milliseconds since the epoch.',
-  });
+);
 
 export const listAuditEvents = {
   method: 'get',
@@ -69,7 +71,7 @@ export const listAuditEvents = {
   answers: {
     200: {
       description: 'Events, newest first. Continue with `before` = the last one’s id.',
-      schema: z.strictObject({ items: z.array(AuditEvent) }),
+      schema: later(() => z.strictObject({ items: z.array(AuditEvent()) })),
     },
   },
   errors: ['WORKSPACE_NOT_FOUND'],
@@ -85,15 +87,19 @@ export const verifyAudit = {
   answers: {
     200: {
       description: 'Whether all chains hold; else the first record of each that does not fit.',
-      schema: z
-        .strictObject({
-          ok: z.boolean(),
-          chains: z.int(),
-          events: z.int(),
-          checkpointAt: Time.optional().meta({ description: 'When the newest signed checkpoint was made.' }),
-          problems: z.array(z.strictObject({ chain: z.string(), seq: z.int(), problem: z.string() })),
-        })
-        .meta({ id: 'AuditVerification' }),
+      schema: later(() =>
+        z
+          .strictObject({
+            ok: z.boolean(),
+            chains: z.int(),
+            events: z.int(),
+            checkpointAt: Time.optional().meta({
+              description: 'When the newest signed checkpoint was made.',
+            }),
+            problems: z.array(z.strictObject({ chain: z.string(), seq: z.int(), problem: z.string() })),
+          })
+          .meta({ id: 'AuditVerification' }),
+      ),
     },
   },
   errors: ['WORKSPACE_NOT_FOUND'],
@@ -111,7 +117,7 @@ export const streamEvents = {
   answers: {
     200: {
       description: 'Events.',
-      schema: z.string(),
+      schema: later(() => z.string()),
       mediaType: 'text/event-stream',
     },
   },

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { DELETED_KINDS } from '../../../shared/tracking/deleted.ts';
 import { API, type Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { Reason } from '../models/models.routes.ts';
 import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
@@ -15,13 +16,13 @@ const DeletedBefore = Time.transform((time) => Date.parse(time))
     example: '2026-02-01T00:00:00.000Z',
   });
 
-const described = {
+const described = later(() => ({
   kind: z.enum(DELETED_KINDS),
   id: z.string(),
   name: z.string().meta({ description: 'The name that it had when it was deleted.' }),
   experiment: z.string().meta({ description: 'The id of the experiment that it is in, or is.' }),
   deletedAt: Time,
-};
+}));
 
 const EXAMPLE = {
   kind: 'run',
@@ -31,25 +32,35 @@ const EXAMPLE = {
   deletedAt: '2026-01-15T08:30:00.000Z',
 } as const;
 
-const Deleted = z.strictObject(described).meta({ id: 'Deleted', example: EXAMPLE });
+const Deleted = later(() => z.strictObject(described()).meta({ id: 'Deleted', example: EXAMPLE }));
 
-const Purged = z
-  .strictObject({
-    ...described,
-    dryRun: z.boolean(),
-    runs: z.int().meta({ description: 'Runs that went: itself, or those of the experiment.' }),
-    loggedModels: z.int(),
-    files: z.int().meta({ description: 'Artifacts that went, with what nothing recorded.' }),
-    bytes: z.int().meta({ description: 'Of those files. What versions were made of stays with them.' }),
-    complete: z.boolean().meta({
-      description:
-        'Whether that was all of it. Otherwise the same request goes on, as the hourly clean-up does; of a dry run the figures are then the least.',
+const Purged = later(() =>
+  z
+    .strictObject({
+      ...described(),
+      dryRun: z.boolean(),
+      runs: z.int().meta({ description: 'Runs that went: itself, or those of the experiment.' }),
+      loggedModels: z.int(),
+      files: z.int().meta({ description: 'Artifacts that went, with what nothing recorded.' }),
+      bytes: z.int().meta({ description: 'Of those files. What versions were made of stays with them.' }),
+      complete: z.boolean().meta({
+        description:
+          'Whether that was all of it. Otherwise the same request goes on, as the hourly clean-up does; of a dry run the figures are then the least.',
+      }),
+    })
+    .meta({
+      id: 'Purged',
+      example: {
+        ...EXAMPLE,
+        dryRun: false,
+        runs: 1,
+        loggedModels: 0,
+        files: 4,
+        bytes: 51234,
+        complete: true,
+      },
     }),
-  })
-  .meta({
-    id: 'Purged',
-    example: { ...EXAMPLE, dryRun: false, runs: 1, loggedModels: 0, files: 4, bytes: 51234, complete: true },
-  });
+);
 
 export const listDeleted = {
   method: 'get',

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { CairnError } from '../../../shared/errors.ts';
 import { EndpointSpec, readEndpointSpec, Strategy } from '../../../shared/serving/endpoint-spec.ts';
 import { API, type Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { ETAG, Reason } from '../models/models.routes.ts';
 import { Limit, PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
@@ -50,102 +51,112 @@ const Force = z
   .default(false)
   .meta({ description: 'Roll out although an alarm is on; needs a reason.' });
 
-const RevisionLabel = z.strictObject({ revision: z.int(), version: z.int() });
-const RevisionStatus = RevisionLabel.extend({
-  generation: z.int(),
-  desired: z.int().meta({ description: 'Replicas asked for.' }),
-  ready: z.int().meta({ description: 'Replicas that answer.' }),
-  failures: z.int(),
-  lastFailure: z.string().optional(),
-});
+const RevisionLabel = later(() => z.strictObject({ revision: z.int(), version: z.int() }));
+const RevisionStatus = later(() =>
+  RevisionLabel().extend({
+    generation: z.int(),
+    desired: z.int().meta({ description: 'Replicas asked for.' }),
+    ready: z.int().meta({ description: 'Replicas that answer.' }),
+    failures: z.int(),
+    lastFailure: z.string().optional(),
+  }),
+);
 
-const EndpointStatus = z
-  .strictObject({
-    observedGeneration: z
-      .int()
-      .meta({ description: 'The generation of the spec that this status is about.' }),
-    phase: z.enum(['idle', 'starting', 'canary', 'baking', 'rolling-back']),
-    current: RevisionStatus.optional(),
-    previous: RevisionStatus.optional(),
-    candidate: RevisionStatus.optional(),
-    traffic: z.array(RevisionLabel.extend({ percent: z.number() })),
-    phaseSince: Time.optional(),
-    rejected: z
-      .strictObject({ generation: z.int(), version: z.int() })
-      .optional()
-      .meta({ description: 'Was given up, and is not tried again until the spec or the alias changes.' }),
-    lastRollback: z
-      .strictObject({
-        at: Time,
-        from: RevisionLabel,
-        to: RevisionLabel,
-        by: z.string(),
-        reason: z.string(),
-        alarm: z.string().optional(),
-      })
-      .optional(),
-    lastFailure: z.strictObject({ at: Time, version: z.int(), reason: z.string() }).optional(),
-    conditions: z.array(
-      z.strictObject({
-        type: z.enum(['Ready', 'Progressing', 'Degraded']),
-        status: z.boolean(),
-        reason: z.string(),
-        message: z.string(),
-        observedGeneration: z.int(),
-        lastTransitionTime: Time,
+const EndpointStatus = later(() =>
+  z
+    .strictObject({
+      observedGeneration: z
+        .int()
+        .meta({ description: 'The generation of the spec that this status is about.' }),
+      phase: z.enum(['idle', 'starting', 'canary', 'baking', 'rolling-back']),
+      current: RevisionStatus().optional(),
+      previous: RevisionStatus().optional(),
+      candidate: RevisionStatus().optional(),
+      traffic: z.array(RevisionLabel().extend({ percent: z.number() })),
+      phaseSince: Time.optional(),
+      rejected: z
+        .strictObject({ generation: z.int(), version: z.int() })
+        .optional()
+        .meta({ description: 'Was given up, and is not tried again until the spec or the alias changes.' }),
+      lastRollback: z
+        .strictObject({
+          at: Time,
+          from: RevisionLabel(),
+          to: RevisionLabel(),
+          by: z.string(),
+          reason: z.string(),
+          alarm: z.string().optional(),
+        })
+        .optional(),
+      lastFailure: z.strictObject({ at: Time, version: z.int(), reason: z.string() }).optional(),
+      conditions: z.array(
+        z.strictObject({
+          type: z.enum(['Ready', 'Progressing', 'Degraded']),
+          status: z.boolean(),
+          reason: z.string(),
+          message: z.string(),
+          observedGeneration: z.int(),
+          lastTransitionTime: Time,
+        }),
+      ),
+    })
+    .meta({ id: 'EndpointStatus', description: 'What is so, as the controller sees it.' }),
+);
+
+const Endpoint = later(() =>
+  z
+    .strictObject({
+      workspace: z.string(),
+      name: z.string(),
+      generation: z.int().meta({ description: 'One more with each change of the spec.' }),
+      spec: SpecSchema,
+      status: EndpointStatus(),
+      url: z.string().meta({
+        description: 'The base of the data plane: `<url>/v2/models/<model>/infer`, `<url>/invocations`.',
       }),
-    ),
-  })
-  .meta({ id: 'EndpointStatus', description: 'What is so, as the controller sees it.' });
+      createdAt: Time,
+      createdBy: z.string(),
+      updatedAt: Time,
+      updatedBy: z.string(),
+    })
+    .meta({ id: 'Endpoint' }),
+);
 
-const Endpoint = z
-  .strictObject({
-    workspace: z.string(),
-    name: z.string(),
-    generation: z.int().meta({ description: 'One more with each change of the spec.' }),
-    spec: SpecSchema,
-    status: EndpointStatus,
-    url: z.string().meta({
-      description: 'The base of the data plane: `<url>/v2/models/<model>/infer`, `<url>/invocations`.',
-    }),
-    createdAt: Time,
-    createdBy: z.string(),
-    updatedAt: Time,
-    updatedBy: z.string(),
-  })
-  .meta({ id: 'Endpoint' });
+const Rollout = later(() =>
+  z
+    .strictObject({
+      rollout: z.int(),
+      kind: z.enum(['rollout', 'rollback']),
+      from: RevisionLabel().optional(),
+      to: RevisionLabel(),
+      strategy: Strategy.optional(),
+      by: z.string(),
+      startedAt: Time,
+      endedAt: Time.optional(),
+      outcome: z
+        .enum(['succeeded', 'failed', 'superseded', 'rolled-back'])
+        .optional()
+        .meta({ description: 'Absent while it is under way.' }),
+      reason: z.string().optional(),
+      alarm: z.string().optional(),
+    })
+    .meta({ id: 'Rollout' }),
+);
 
-const Rollout = z
-  .strictObject({
-    rollout: z.int(),
-    kind: z.enum(['rollout', 'rollback']),
-    from: RevisionLabel.optional(),
-    to: RevisionLabel,
-    strategy: Strategy.optional(),
-    by: z.string(),
-    startedAt: Time,
-    endedAt: Time.optional(),
-    outcome: z
-      .enum(['succeeded', 'failed', 'superseded', 'rolled-back'])
-      .optional()
-      .meta({ description: 'Absent while it is under way.' }),
-    reason: z.string().optional(),
-    alarm: z.string().optional(),
-  })
-  .meta({ id: 'Rollout' });
-
-const Series = z
-  .array(z.strictObject({ at: Time, value: z.number() }))
-  .meta({ description: 'A value for each period that has data, oldest first.' });
-const Percentiles = z.strictObject({ p50: Series, p90: Series, p99: Series });
-const Traffic = {
-  requests: Series,
-  errors4xx: Series,
-  errors5xx: Series,
-  latency: Percentiles,
-  modelLatency: Percentiles,
-  queueTime: Percentiles,
-};
+const Series = later(() =>
+  z
+    .array(z.strictObject({ at: Time, value: z.number() }))
+    .meta({ description: 'A value for each period that has data, oldest first.' }),
+);
+const Percentiles = later(() => z.strictObject({ p50: Series(), p90: Series(), p99: Series() }));
+const Traffic = later(() => ({
+  requests: Series(),
+  errors4xx: Series(),
+  errors5xx: Series(),
+  latency: Percentiles(),
+  modelLatency: Percentiles(),
+  queueTime: Percentiles(),
+}));
 
 const SPEC_ERRORS = [
   'MODEL_NOT_FOUND',
@@ -246,7 +257,9 @@ export const rollbackEndpoint = {
   answers: {
     200: {
       description: 'From where to where it goes, and the endpoint.',
-      schema: z.strictObject({ from: RevisionLabel, to: RevisionLabel, endpoint: Endpoint }),
+      schema: later(() =>
+        z.strictObject({ from: RevisionLabel(), to: RevisionLabel(), endpoint: Endpoint() }),
+      ),
     },
   },
   errors: ['ENDPOINT_NOT_FOUND', 'NO_PREVIOUS_REVISION'],
@@ -261,7 +274,10 @@ export const listRollouts = {
   params: EndpointParams,
   query: PageQuery,
   answers: {
-    200: { description: 'A page of rollouts; the first may still be under way.', schema: pageOf(Rollout) },
+    200: {
+      description: 'A page of rollouts; the first may still be under way.',
+      schema: pageOf(Rollout),
+    },
   },
   errors: ['ENDPOINT_NOT_FOUND'],
 } satisfies Contract;
@@ -294,15 +310,17 @@ export const getEndpointMetrics = {
     200: {
       description:
         'The endpoint as a whole and each revision that matters now. Times are in milliseconds; percentiles are of the samples.',
-      schema: z
-        .strictObject({
-          period: z.int().meta({ description: 'Seconds.' }),
-          from: Time,
-          to: Time,
-          ...Traffic,
-          revisions: z.array(z.strictObject({ revision: z.int(), ...Traffic })),
-        })
-        .meta({ id: 'EndpointMetrics' }),
+      schema: later(() =>
+        z
+          .strictObject({
+            period: z.int().meta({ description: 'Seconds.' }),
+            from: Time,
+            to: Time,
+            ...Traffic(),
+            revisions: z.array(z.strictObject({ revision: z.int(), ...Traffic() })),
+          })
+          .meta({ id: 'EndpointMetrics' }),
+      ),
     },
   },
   errors: ['ENDPOINT_NOT_FOUND'],
@@ -327,35 +345,39 @@ export const getEndpointLogs = {
   answers: {
     200: {
       description: 'Log lines, oldest first.',
-      schema: z.strictObject({
-        items: z.array(
-          z.strictObject({ at: Time, revision: z.int(), replica: z.string(), message: z.string() }),
-        ),
-      }),
+      schema: later(() =>
+        z.strictObject({
+          items: z.array(
+            z.strictObject({ at: Time, revision: z.int(), replica: z.string(), message: z.string() }),
+          ),
+        }),
+      ),
     },
   },
   errors: ['ENDPOINT_NOT_FOUND'],
 } satisfies Contract;
 
-const Alarm = z
-  .strictObject({
-    name: z.string(),
-    description: z.string().optional(),
-    state: z.enum(['OK', 'ALARM', 'INSUFFICIENT_DATA']),
-    stateReason: z.string(),
-    stateUpdatedAt: Time,
-    source: z
-      .record(z.string(), z.unknown())
-      .meta({ description: 'The metric, or the percentage of two metrics.' }),
-    period: z.int().meta({ description: 'Seconds.' }),
-    evaluationPeriods: z.int(),
-    datapointsToAlarm: z.int(),
-    threshold: z.number(),
-    comparison: z.string(),
-    treatMissingData: z.string(),
-    actionsEnabled: z.boolean(),
-  })
-  .meta({ id: 'Alarm', description: 'With CloudWatch’s meaning of every field.' });
+const Alarm = later(() =>
+  z
+    .strictObject({
+      name: z.string(),
+      description: z.string().optional(),
+      state: z.enum(['OK', 'ALARM', 'INSUFFICIENT_DATA']),
+      stateReason: z.string(),
+      stateUpdatedAt: Time,
+      source: z
+        .record(z.string(), z.unknown())
+        .meta({ description: 'The metric, or the percentage of two metrics.' }),
+      period: z.int().meta({ description: 'Seconds.' }),
+      evaluationPeriods: z.int(),
+      datapointsToAlarm: z.int(),
+      threshold: z.number(),
+      comparison: z.string(),
+      treatMissingData: z.string(),
+      actionsEnabled: z.boolean(),
+    })
+    .meta({ id: 'Alarm', description: 'With CloudWatch’s meaning of every field.' }),
+);
 
 export const listAlarms = {
   method: 'get',
@@ -364,6 +386,11 @@ export const listAlarms = {
   tag: 'endpoints',
   summary: 'List the alarms of the workspace’s endpoints that the caller may see',
   params: WorkspaceParams,
-  answers: { 200: { description: 'All alarms by name.', schema: z.strictObject({ items: z.array(Alarm) }) } },
+  answers: {
+    200: {
+      description: 'All alarms by name.',
+      schema: later(() => z.strictObject({ items: z.array(Alarm()) })),
+    },
+  },
   errors: ['WORKSPACE_NOT_FOUND'],
 } satisfies Contract;

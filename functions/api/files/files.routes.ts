@@ -1,26 +1,29 @@
 import * as z from 'zod';
 import { FilePath } from '../../../shared/registry/file-path.ts';
 import { API, type Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
 import { VersionParams } from '../versions/versions.routes.ts';
 
-const File = z
-  .strictObject({
-    path: z.string(),
-    size: z.int(),
-    sha256: z.string(),
-    mode: z.string().meta({ description: 'Git’s file mode.' }),
-  })
-  .meta({
-    id: 'File',
-    example: {
-      path: 'model.onnx',
-      size: 51234,
-      sha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
-      mode: '100644',
-    },
-  });
+const File = later(() =>
+  z
+    .strictObject({
+      path: z.string(),
+      size: z.int(),
+      sha256: z.string(),
+      mode: z.string().meta({ description: 'Git’s file mode.' }),
+    })
+    .meta({
+      id: 'File',
+      example: {
+        path: 'model.onnx',
+        size: 51234,
+        sha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+        mode: '100644',
+      },
+    }),
+);
 
 export const listFiles = {
   method: 'get',
@@ -57,7 +60,9 @@ export const getFile = {
   answers: {
     200: {
       description: 'With `redirect=false`: where the bytes are.',
-      schema: z.strictObject({ url: z.string(), size: z.int(), sha256: z.string(), expiresAt: Time }),
+      schema: later(() =>
+        z.strictObject({ url: z.string(), size: z.int(), sha256: z.string(), expiresAt: Time }),
+      ),
     },
     302: {
       description: 'The bytes are at Location.',

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { anyRecord } from '../../../shared/registry/any-record.ts';
 import { Description, ModelName, Tags } from '../../../shared/registry/name.ts';
 import { API, type Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
 import { WorkspaceParam } from '../workspaces/workspaces.routes.ts';
@@ -31,30 +32,32 @@ export const TagsPatch = anyRecord(z.string(), z.string().nullable())
 
 export const Reason = z.string().max(1000).optional().meta({ description: 'Why; kept in the audit trail.' });
 
-export const Model = z
-  .strictObject({
-    id: z.string().meta({ description: 'UUIDv7; stays when the name changes.' }),
-    workspace: z.string(),
-    name: z.string(),
-    description: z.string(),
-    tags: z.record(z.string(), z.string()),
-    createdAt: Time,
-    createdBy: z.string(),
-    updatedAt: Time,
-  })
-  .meta({
-    id: 'Model',
-    example: {
-      id: '0195f3a1-7c4e-7b53-9c1a-3a5f0c6f9b1e',
-      workspace: 'default',
-      name: 'digits',
-      description: 'Handwritten digits',
-      tags: { task: 'classification' },
-      createdAt: '2026-03-01T08:30:00.000Z',
-      createdBy: 'ada',
-      updatedAt: '2026-03-01T08:30:00.000Z',
-    },
-  });
+export const Model = later(() =>
+  z
+    .strictObject({
+      id: z.string().meta({ description: 'UUIDv7; stays when the name changes.' }),
+      workspace: z.string(),
+      name: z.string(),
+      description: z.string(),
+      tags: z.record(z.string(), z.string()),
+      createdAt: Time,
+      createdBy: z.string(),
+      updatedAt: Time,
+    })
+    .meta({
+      id: 'Model',
+      example: {
+        id: '0195f3a1-7c4e-7b53-9c1a-3a5f0c6f9b1e',
+        workspace: 'default',
+        name: 'digits',
+        description: 'Handwritten digits',
+        tags: { task: 'classification' },
+        createdAt: '2026-03-01T08:30:00.000Z',
+        createdBy: 'ada',
+        updatedAt: '2026-03-01T08:30:00.000Z',
+      },
+    }),
+);
 
 export const ETAG = { ETag: 'The record’s revision, for If-Match.' };
 
@@ -155,7 +158,7 @@ export const exportModel = {
   answers: {
     200: {
       description: 'A Git bundle, version 2.',
-      schema: z.string().meta({ format: 'binary' }),
+      schema: later(() => z.string().meta({ format: 'binary' })),
       mediaType: 'application/x-git-bundle',
     },
   },

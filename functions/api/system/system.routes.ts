@@ -1,8 +1,9 @@
 import * as z from 'zod';
 import type { Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { RESOURCE_METADATA } from '../middleware/resource-metadata.ts';
 
-const State = z.strictObject({ status: z.literal('ok') });
+const State = later(() => z.strictObject({ status: z.literal('ok') }));
 
 export const healthz = {
   method: 'get',
@@ -25,11 +26,13 @@ export const readyz = {
     200: { description: 'It can.', schema: State },
     503: {
       description: 'It cannot, and why where that is known.',
-      schema: z.strictObject({
-        status: z.literal('unavailable'),
-        code: z.string().optional(),
-        detail: z.string().optional(),
-      }),
+      schema: later(() =>
+        z.strictObject({
+          status: z.literal('unavailable'),
+          code: z.string().optional(),
+          detail: z.string().optional(),
+        }),
+      ),
     },
   },
 } satisfies Contract;
@@ -44,7 +47,9 @@ export const version = {
   answers: {
     200: {
       description: 'The version.',
-      schema: z.strictObject({ name: z.literal('cairn'), version: z.string(), api: z.literal('v1') }),
+      schema: later(() =>
+        z.strictObject({ name: z.literal('cairn'), version: z.string(), api: z.literal('v1') }),
+      ),
     },
   },
 } satisfies Contract;
@@ -60,17 +65,19 @@ export const resourceMetadata = {
   answers: {
     200: {
       description: 'The issuer.',
-      schema: z.strictObject({
-        resource: z.string(),
-        authorization_servers: z.array(z.string()),
-        bearer_methods_supported: z.array(z.literal('header')),
-        resource_name: z.string(),
-        resource_documentation: z.string(),
-        cairn_login: z
-          .record(z.string(), z.string())
-          .optional()
-          .meta({ description: 'What `cairn login --oidc` tells the issuer of itself.' }),
-      }),
+      schema: later(() =>
+        z.strictObject({
+          resource: z.string(),
+          authorization_servers: z.array(z.string()),
+          bearer_methods_supported: z.array(z.literal('header')),
+          resource_name: z.string(),
+          resource_documentation: z.string(),
+          cairn_login: z
+            .record(z.string(), z.string())
+            .optional()
+            .meta({ description: 'What `cairn login --oidc` tells the issuer of itself.' }),
+        }),
+      ),
     },
   },
   errors: ['NOT_FOUND'],
@@ -84,7 +91,11 @@ export const metrics = {
   summary: 'Get the process’ metrics for Prometheus',
   description: 'Needs the role viewer on all workspaces.',
   answers: {
-    200: { description: 'Metrics in the text format.', schema: z.string(), mediaType: 'text/plain' },
+    200: {
+      description: 'Metrics in the text format.',
+      schema: later(() => z.string()),
+      mediaType: 'text/plain',
+    },
   },
 } satisfies Contract;
 
@@ -95,7 +106,9 @@ export const openapi = {
   tag: 'system',
   summary: 'Get this description',
   open: true,
-  answers: { 200: { description: 'An OpenAPI 3.1 document.', schema: z.record(z.string(), z.unknown()) } },
+  answers: {
+    200: { description: 'An OpenAPI 3.1 document.', schema: later(() => z.record(z.string(), z.unknown())) },
+  },
 } satisfies Contract;
 
 export const docs = {
@@ -105,7 +118,7 @@ export const docs = {
   tag: 'system',
   summary: 'Read this description',
   open: true,
-  answers: { 200: { description: 'A page.', schema: z.string(), mediaType: 'text/html' } },
+  answers: { 200: { description: 'A page.', schema: later(() => z.string()), mediaType: 'text/html' } },
 } satisfies Contract;
 
 export const root = {

@@ -2,27 +2,32 @@ import * as z from 'zod';
 import { Grant } from '../../../shared/access/grant.ts';
 import { Principal } from '../../../shared/access/principal.ts';
 import { API, type Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { Reason } from '../models/models.routes.ts';
 import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
 
-const Grants = z.array(Grant).meta({
-  description:
-    'A role on a workspace (`*` is all), for the models and endpoints whose name matches (`*` stands for any run of characters).',
-});
+const Grants = later(() =>
+  z.array(Grant).meta({
+    description:
+      'A role on a workspace (`*` is all), for the models and endpoints whose name matches (`*` stands for any run of characters).',
+  }),
+);
 
-const Token = z
-  .strictObject({
-    id: z.string(),
-    principal: z.string(),
-    description: z.string(),
-    grants: Grants,
-    createdAt: Time,
-    createdBy: z.string(),
-    expiresAt: Time.optional(),
-    revokedAt: Time.optional(),
-  })
-  .meta({ id: 'Token' });
+const Token = later(() =>
+  z
+    .strictObject({
+      id: z.string(),
+      principal: z.string(),
+      description: z.string(),
+      grants: Grants(),
+      createdAt: Time,
+      createdBy: z.string(),
+      expiresAt: Time.optional(),
+      revokedAt: Time.optional(),
+    })
+    .meta({ id: 'Token' }),
+);
 
 export const issueToken = {
   method: 'post',
@@ -54,9 +59,13 @@ export const issueToken = {
   answers: {
     201: {
       description: 'The token: the only time that it is seen.',
-      schema: Token.extend({ token: z.string().meta({ description: '`cairn_<id>_<secret>`' }) }).meta({
-        id: 'IssuedToken',
-      }),
+      schema: later(() =>
+        Token()
+          .extend({ token: z.string().meta({ description: '`cairn_<id>_<secret>`' }) })
+          .meta({
+            id: 'IssuedToken',
+          }),
+      ),
       headers: { Location: 'Where its record is.' },
     },
   },
@@ -69,7 +78,12 @@ export const listTokens = {
   tag: 'tokens',
   summary: 'List tokens: all for an admin of everything, else one’s own',
   query: PageQuery,
-  answers: { 200: { description: 'A page of tokens by id, without their secrets.', schema: pageOf(Token) } },
+  answers: {
+    200: {
+      description: 'A page of tokens by id, without their secrets.',
+      schema: pageOf(Token),
+    },
+  },
 } satisfies Contract;
 
 export const revokeToken = {
@@ -99,18 +113,20 @@ export const whoami = {
   answers: {
     200: {
       description: 'The caller.',
-      schema: z
-        .strictObject({
-          principal: z.string(),
-          tokenId: z.string().optional().meta({ description: 'Of a token of Cairn’s.' }),
-          issuer: z
-            .string()
-            .optional()
-            .meta({ description: 'Who signed the token, where it is not Cairn’s.' }),
-          expiresAt: Time.optional(),
-          grants: Grants,
-        })
-        .meta({ id: 'Caller' }),
+      schema: later(() =>
+        z
+          .strictObject({
+            principal: z.string(),
+            tokenId: z.string().optional().meta({ description: 'Of a token of Cairn’s.' }),
+            issuer: z
+              .string()
+              .optional()
+              .meta({ description: 'Who signed the token, where it is not Cairn’s.' }),
+            expiresAt: Time.optional(),
+            grants: Grants(),
+          })
+          .meta({ id: 'Caller' }),
+      ),
     },
   },
 } satisfies Contract;

@@ -3,6 +3,7 @@ import { FILES_MAX } from '../../../shared/registry/create-version.ts';
 import { FilePath } from '../../../shared/registry/file-path.ts';
 import { FILE_MAX } from '../../../shared/storage/part-plan.ts';
 import { API, type Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { ModelParams } from '../models/models.routes.ts';
 import { Time } from '../time.ts';
 import { Draft, Sha256, Version } from '../versions/versions.routes.ts';
@@ -15,27 +16,29 @@ const UploadParams = ModelParams.extend({
 
 const FileSize = z.int().min(0).max(FILE_MAX).meta({ description: 'Bytes.' });
 
-const Upload = z
-  .strictObject({
-    id: z.string(),
-    version: z.int(),
-    state: z.enum(['OPEN', 'VERIFYING', 'COMPLETED', 'ABORTED']),
-    createdAt: Time,
-    createdBy: z.string(),
-    expiresAt: Time,
-    files: z.array(
-      z.strictObject({
-        path: z.string(),
-        size: z.int(),
-        sha256: z.string(),
-        partSize: z.int(),
-        parts: z.int(),
-        done: z.boolean().meta({ description: 'Nothing needs to be sent: the model has these bytes.' }),
-        received: z.array(z.int()).meta({ description: 'Numbers of the parts that arrived whole.' }),
-      }),
-    ),
-  })
-  .meta({ id: 'Upload' });
+const Upload = later(() =>
+  z
+    .strictObject({
+      id: z.string(),
+      version: z.int(),
+      state: z.enum(['OPEN', 'VERIFYING', 'COMPLETED', 'ABORTED']),
+      createdAt: Time,
+      createdBy: z.string(),
+      expiresAt: Time,
+      files: z.array(
+        z.strictObject({
+          path: z.string(),
+          size: z.int(),
+          sha256: z.string(),
+          partSize: z.int(),
+          parts: z.int(),
+          done: z.boolean().meta({ description: 'Nothing needs to be sent: the model has these bytes.' }),
+          received: z.array(z.int()).meta({ description: 'Numbers of the parts that arrived whole.' }),
+        }),
+      ),
+    })
+    .meta({ id: 'Upload' }),
+);
 
 export const createUpload = {
   method: 'post',
@@ -101,9 +104,11 @@ export const signParts = {
   answers: {
     200: {
       description: 'Where to PUT the parts. The URLs are good for an hour.',
-      schema: z.strictObject({
-        items: z.array(z.strictObject({ number: z.int(), size: z.int(), url: z.string() })),
-      }),
+      schema: later(() =>
+        z.strictObject({
+          items: z.array(z.strictObject({ number: z.int(), size: z.int(), url: z.string() })),
+        }),
+      ),
     },
   },
   errors: ['MODEL_NOT_FOUND', 'UPLOAD_NOT_FOUND', 'FILE_NOT_FOUND'],

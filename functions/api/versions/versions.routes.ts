@@ -4,6 +4,7 @@ import { FilePath } from '../../../shared/registry/file-path.ts';
 import { Signature } from '../../../shared/registry/format/signature.ts';
 import { Description, Message, Tags } from '../../../shared/registry/name.ts';
 import { API, type Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { ETAG, ModelParams, Reason, TagsPatch } from '../models/models.routes.ts';
 import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
@@ -25,20 +26,22 @@ export const Sha256 = z
     example: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
   });
 
-const Lineage = z
-  .strictObject({
-    runName: z.string().optional(),
-    experiment: z.string().optional(),
-    params: z.record(z.string(), z.string()).optional(),
-    metrics: z.record(z.string(), z.union([z.number(), z.string()])).optional(),
-    omitted: z
-      .int()
-      .optional()
-      .meta({ description: 'Parameters and metrics that only the run has, for their size.' }),
-    environment: z.array(z.string()).optional(),
-    inputExample: z.string().optional(),
-  })
-  .meta({ id: 'Lineage', description: 'What was known of its run when the version was made.' });
+const Lineage = later(() =>
+  z
+    .strictObject({
+      runName: z.string().optional(),
+      experiment: z.string().optional(),
+      params: z.record(z.string(), z.string()).optional(),
+      metrics: z.record(z.string(), z.union([z.number(), z.string()])).optional(),
+      omitted: z
+        .int()
+        .optional()
+        .meta({ description: 'Parameters and metrics that only the run has, for their size.' }),
+      environment: z.array(z.string()).optional(),
+      inputExample: z.string().optional(),
+    })
+    .meta({ id: 'Lineage', description: 'What was known of its run when the version was made.' }),
+);
 
 const sourceText = z.string().min(1).max(1000);
 
@@ -69,84 +72,88 @@ const InlineFile = z
     message: 'is needed, or text: exactly one of the two',
   });
 
-export const Approval = z
-  .strictObject({
-    state: z.enum(['PENDING', 'APPROVED', 'REJECTED']),
-    by: z.string().optional(),
-    at: Time.optional(),
-    comment: z.string().optional(),
-  })
-  .meta({ id: 'Approval' });
+export const Approval = later(() =>
+  z
+    .strictObject({
+      state: z.enum(['PENDING', 'APPROVED', 'REJECTED']),
+      by: z.string().optional(),
+      at: Time.optional(),
+      comment: z.string().optional(),
+    })
+    .meta({ id: 'Approval' }),
+);
 
-export const Version = z
-  .strictObject({
-    workspace: z.string(),
-    model: z.string(),
-    version: z.int(),
-    status: z
-      .enum(['PENDING', 'READY', 'FAILED'])
-      .meta({ description: 'PENDING while its files arrive; FAILED keeps its number.' }),
-    commit: z.string().optional().meta({ description: 'Git commit id, from READY on.' }),
-    tag: z.string().meta({ description: 'The Git tag.' }),
-    author: z.string(),
-    pushedBy: z
-      .string()
-      .optional()
-      .meta({ description: 'The principal that pushed the commit, which names its author itself.' }),
-    message: z.string(),
-    description: z.string(),
-    tags: z.record(z.string(), z.string()),
-    fileCount: z.int(),
-    size: z.int().meta({ description: 'Bytes of all files.' }),
-    framework: z.string().optional(),
-    format: z.string().optional(),
-    entry: z.string().optional().meta({ description: 'The file that is loaded.' }),
-    signature: Signature.optional().meta({
-      id: 'Signature',
-      description: 'Inputs and outputs, read from the files.',
+export const Version = later(() =>
+  z
+    .strictObject({
+      workspace: z.string(),
+      model: z.string(),
+      version: z.int(),
+      status: z
+        .enum(['PENDING', 'READY', 'FAILED'])
+        .meta({ description: 'PENDING while its files arrive; FAILED keeps its number.' }),
+      commit: z.string().optional().meta({ description: 'Git commit id, from READY on.' }),
+      tag: z.string().meta({ description: 'The Git tag.' }),
+      author: z.string(),
+      pushedBy: z
+        .string()
+        .optional()
+        .meta({ description: 'The principal that pushed the commit, which names its author itself.' }),
+      message: z.string(),
+      description: z.string(),
+      tags: z.record(z.string(), z.string()),
+      fileCount: z.int(),
+      size: z.int().meta({ description: 'Bytes of all files.' }),
+      framework: z.string().optional(),
+      format: z.string().optional(),
+      entry: z.string().optional().meta({ description: 'The file that is loaded.' }),
+      signature: Signature.optional().meta({
+        id: 'Signature',
+        description: 'Inputs and outputs, read from the files.',
+      }),
+      source: z.strictObject({
+        via: z.enum(['api', 'upload', 'incoming', 'mlflow', 'git']),
+        run: z.string().optional(),
+        dataset: z.string().optional(),
+        codeCommit: z.string().optional(),
+        uri: z.string().optional().meta({ description: 'What an MLflow client named as the source.' }),
+        runLink: z.string().optional(),
+        loggedModel: z.string().optional().meta({ description: 'MLflow’s logged model.' }),
+        lineage: Lineage().optional(),
+      }),
+      approval: Approval(),
+      failure: z.string().optional().meta({ description: 'Why it FAILED.' }),
+      reference: z.string().optional().meta({
+        description: 'A URI that Cairn cannot read: a version without bytes, which cannot be deployed.',
+      }),
+      createdAt: Time,
+      readyAt: Time.optional(),
+    })
+    .meta({
+      id: 'Version',
+      example: {
+        workspace: 'default',
+        model: 'digits',
+        version: 3,
+        status: 'READY',
+        commit: '1b0a5e6f3d2c4b5a69788796a5b4c3d2e1f00112',
+        tag: 'v3',
+        author: 'ada',
+        message: 'More training data',
+        description: '',
+        tags: {},
+        fileCount: 1,
+        size: 51234,
+        framework: 'onnx',
+        format: 'onnx',
+        entry: 'model.onnx',
+        source: { via: 'api', run: 'run-42' },
+        approval: { state: 'PENDING' },
+        createdAt: '2026-03-01T08:30:00.000Z',
+        readyAt: '2026-03-01T08:30:00.000Z',
+      },
     }),
-    source: z.strictObject({
-      via: z.enum(['api', 'upload', 'incoming', 'mlflow', 'git']),
-      run: z.string().optional(),
-      dataset: z.string().optional(),
-      codeCommit: z.string().optional(),
-      uri: z.string().optional().meta({ description: 'What an MLflow client named as the source.' }),
-      runLink: z.string().optional(),
-      loggedModel: z.string().optional().meta({ description: 'MLflow’s logged model.' }),
-      lineage: Lineage.optional(),
-    }),
-    approval: Approval,
-    failure: z.string().optional().meta({ description: 'Why it FAILED.' }),
-    reference: z.string().optional().meta({
-      description: 'A URI that Cairn cannot read: a version without bytes, which cannot be deployed.',
-    }),
-    createdAt: Time,
-    readyAt: Time.optional(),
-  })
-  .meta({
-    id: 'Version',
-    example: {
-      workspace: 'default',
-      model: 'digits',
-      version: 3,
-      status: 'READY',
-      commit: '1b0a5e6f3d2c4b5a69788796a5b4c3d2e1f00112',
-      tag: 'v3',
-      author: 'ada',
-      message: 'More training data',
-      description: '',
-      tags: {},
-      fileCount: 1,
-      size: 51234,
-      framework: 'onnx',
-      format: 'onnx',
-      entry: 'model.onnx',
-      source: { via: 'api', run: 'run-42' },
-      approval: { state: 'PENDING' },
-      createdAt: '2026-03-01T08:30:00.000Z',
-      readyAt: '2026-03-01T08:30:00.000Z',
-    },
-  });
+);
 
 export const listVersions = {
   method: 'get',
@@ -156,7 +163,9 @@ export const listVersions = {
   summary: 'List a model’s versions, newest first',
   params: ModelParams,
   query: PageQuery,
-  answers: { 200: { description: 'A page of versions, newest first.', schema: pageOf(Version) } },
+  answers: {
+    200: { description: 'A page of versions, newest first.', schema: pageOf(Version) },
+  },
   errors: ['MODEL_NOT_FOUND'],
 } satisfies Contract;
 

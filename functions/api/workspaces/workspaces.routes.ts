@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { Description, WorkspaceName } from '../../../shared/registry/name.ts';
 import { API, type Contract } from '../contract.ts';
+import { later } from '../later.ts';
 import { PageQuery, pageOf } from '../page.ts';
 import { Time } from '../time.ts';
 
@@ -9,9 +10,8 @@ export const WorkspaceParam = WorkspaceName.meta({
   example: 'default',
 });
 
-export const Workspace = z
-  .strictObject({ name: z.string(), description: z.string(), createdAt: Time, createdBy: z.string() })
-  .meta({
+export const Workspace = later(() =>
+  z.strictObject({ name: z.string(), description: z.string(), createdAt: Time, createdBy: z.string() }).meta({
     id: 'Workspace',
     example: {
       name: 'default',
@@ -19,7 +19,8 @@ export const Workspace = z
       createdAt: '2026-03-01T08:30:00.000Z',
       createdBy: 'system:start',
     },
-  });
+  }),
+);
 
 export const listWorkspaces = {
   method: 'get',
@@ -28,7 +29,9 @@ export const listWorkspaces = {
   tag: 'workspaces',
   summary: 'List the workspaces in which the caller may see something',
   query: PageQuery,
-  answers: { 200: { description: 'A page of workspaces by name.', schema: pageOf(Workspace) } },
+  answers: {
+    200: { description: 'A page of workspaces by name.', schema: pageOf(Workspace) },
+  },
 } satisfies Contract;
 
 export const createWorkspace = {

@@ -168,7 +168,7 @@ function expectContract(method: string, path: string, response: Response, json: 
   expect(contract, `${method} ${plain} has a contract`).toBeDefined();
   const answer = contract?.answers[response.status];
   expect(answer, `${contract?.operationId} can answer ${response.status}`).toBeDefined();
-  if (answer?.schema && !answer.mediaType) answer.schema.parse(json);
+  if (answer?.schema && !answer.mediaType) answer.schema().parse(json);
 }
 
 function expectProblem(response: Response, json: unknown): void {
