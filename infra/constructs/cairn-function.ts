@@ -11,6 +11,7 @@ import {
 } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { NODE_OPTIONS } from '../bundle.ts';
 import type { Config } from '../config.ts';
 import { allow, type Permission } from '../permissions/allow.ts';
 import { grant } from '../permissions/grant.ts';
@@ -65,7 +66,7 @@ export class CairnFunction extends Construct {
       handler: 'index.handler',
       memorySize: props.memoryMiB,
       timeout: props.timeout,
-      environment: { ...props.environment, NODE_OPTIONS: '--enable-source-maps' },
+      environment: { ...props.environment, NODE_OPTIONS },
       role: role.withoutPolicyUpdates(),
       logGroup,
       loggingFormat: LoggingFormat.JSON,
