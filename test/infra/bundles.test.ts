@@ -97,8 +97,10 @@ test.each(FUNCTIONS)('%s: begins without fetch, and without decoding its source 
   const { stdout } = spawnSync(process.execPath, args, { env: SERVING_ENV, encoding: 'utf8' });
   expect(stdout).toContain('NativeModule https');
   expect(stdout).not.toContain('undici');
-  for (const file of modules(folder))
-    expect(readFileSync(join(outdir, folder, file), 'utf8')).not.toContain('getCallSites');
+  const asking = modules(folder).filter((file) =>
+    readFileSync(join(outdir, folder, file), 'utf8').includes('getCallSites'),
+  );
+  expect(asking).toEqual([]);
 });
 
 test('a function signs with the credentials of its environment', async () => {
