@@ -99,9 +99,17 @@ async function doTask(
   switch (task) {
     case 'reconcile':
       return serving ? wake(await unsettledEndpoints(table)) : {};
-    case 'checkpoint':
-      await signCheckpoints(deps);
+    case 'checkpoint': {
+      const onError = (err: unknown, workspace: string) =>
+        logger.error(
+          { requestId: invocation.awsRequestId, err, workspace },
+          'no audit checkpoint could be signed',
+        );
+      const failed = await signCheckpoints(deps, onError);
+      // The message comes again, for those that failed: the others have nothing new to sign.
+      if (failed > 0) throw new Error(`${failed} could not be signed; the log tells which and why.`);
       return {};
+    }
     case 'clean-up': {
       // Also endpoints that nothing moves, and what still runs for those that are gone: nobody else would find them.
       const seen =

@@ -21,9 +21,16 @@ interface Growth {
   quiet?: NodeJS.Timeout;
 }
 
+/** What the last rounds could not do. */
+export interface HousekeepingFailures {
+  /** Models, and other parts, that could not be cleaned up. */
+  readonly cleanUp: number;
+  /** Workspaces whose audit checkpoint could not be signed. */
+  readonly checkpoints: number;
+}
+
 export interface Housekeeping {
-  /** Models, and other parts, that the last clean-up could not clean up. */
-  failures(): number;
+  failures(): HousekeepingFailures;
   close(): Promise<void>;
 }
 
@@ -37,7 +44,7 @@ export function startHousekeeping(
   subscribe: InProcessBus['subscribe'],
   verifyLater?: VerifyLater,
 ): Housekeeping {
-  let failures = 0;
+  let failures: HousekeepingFailures = { cleanUp: 0, checkpoints: 0 };
   let running = Promise.resolve();
   const run = (task: () => Promise<unknown>) => {
     running = running
@@ -66,13 +73,19 @@ export function startHousekeeping(
     if (growth.commits < PACKS_MIN) return;
     growth.quiet = growth.quiet?.refresh() ?? setTimeout(() => look(), QUIET_MS).unref();
   });
+  const sign = async () => {
+    const checkpoints = await signCheckpoints(ports, (err, workspace) =>
+      logger.error({ err, workspace }, 'no audit checkpoint could be signed: tried again in five minutes'),
+    );
+    failures = { ...failures, checkpoints };
+  };
   const timers = [
-    every(CHECKPOINT_MS, () => signCheckpoints(ports)),
+    every(CHECKPOINT_MS, sign),
     every(CLEAN_UP_MS, async () => {
       const onError = (err: unknown, part: CleanUpPart) =>
         logger.error({ err, ...part }, 'could not be cleaned up: tried again in an hour');
       const { bytes, failed } = await cleanUp(ports, { onError, ...(verifyLater ? { verifyLater } : {}) });
-      failures = failed;
+      failures = { ...failures, cleanUp: failed };
       logger.info({ bytes, failed }, 'reclaimed bytes that nothing refers to');
     }),
   ];
@@ -83,7 +96,7 @@ export function startHousekeeping(
       forget();
       for (const timer of timers) clearInterval(timer);
       await running;
-      await signCheckpoints(ports);
+      await sign();
     },
   };
 }

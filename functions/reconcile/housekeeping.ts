@@ -16,9 +16,24 @@ import { expireArtifactUploads } from '../../shared/tracking/artifact-upload.ts'
 import { finishPurges } from '../../shared/tracking/purge.ts';
 import { reclaimArtifacts } from '../../shared/tracking/reclaim-artifacts.ts';
 
-/** Signs where the audit chains of every workspace end now. */
-export async function signCheckpoints(ports: Ports): Promise<void> {
-  for await (const workspace of itemsOf(ports.table, WORKSPACES)) await writeCheckpoint(ports, workspace.sk);
+/**
+ * Signs where the audit chains of every workspace end now. A workspace that fails keeps no other from being signed.
+ * @returns how many failed, of each of which `onError` was told
+ */
+export async function signCheckpoints(
+  ports: Ports,
+  onError: (error: unknown, workspace: string) => void,
+): Promise<number> {
+  let failed = 0;
+  for await (const { sk: workspace } of itemsOf(ports.table, WORKSPACES)) {
+    try {
+      await writeCheckpoint(ports, workspace);
+    } catch (error) {
+      failed++;
+      onError(error, workspace);
+    }
+  }
+  return failed;
 }
 
 /** The model that was cleaned up last; without one, the workspace whose artifacts are being looked at. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { reconciler } from '../../../functions/aws/reconcile.ts';
 import { verifyAudit } from '../../../shared/audit/verify.ts';
 import { createModel } from '../../../shared/registry/model.ts';
+import { createWorkspace } from '../../../shared/registry/workspace.ts';
 import { getEndpoint } from '../../../shared/serving/endpoint.ts';
 import { GRACE_MS } from '../../../shared/storage/garbage.ts';
 import { blobKey } from '../../../shared/storage/prefix.ts';
@@ -142,6 +143,23 @@ test('checkpoints are signed', async () => {
   await deliver({ task: 'checkpoint' });
   const { ok, checkpointAt } = await verifyAudit(ports, 'default');
   expect([ok, checkpointAt]).toEqual([true, ports.clock.now()]);
+});
+
+test('of checkpoints of which one cannot be signed, the others are, and the message comes again', async () => {
+  for (const name of ['a', 'b', 'c']) await createWorkspace(ports, ada, { name, description: '' });
+  const deps = asRole('reconcile', ports);
+  const put: typeof deps.blobs.put = async (key, ...rest) => {
+    if (key.startsWith('workspaces/b/')) throw new Error('a fault');
+    return deps.blobs.put(key, ...rest);
+  };
+  const go = reconciler({ ...deps, blobs: { ...deps.blobs, put }, serving: undefined });
+  const answer = await go(queueEvent({ task: 'checkpoint' }), invocation());
+  expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-1' }] });
+  const signed = async (name: string) => (await verifyAudit(ports, name)).checkpointAt !== undefined;
+  expect(await Promise.all(['a', 'b', 'c'].map(signed))).toEqual([true, false, true]);
+  expect(ports.lines).toContainEqual(
+    expect.objectContaining({ workspace: 'b', message: 'no audit checkpoint could be signed' }),
+  );
 });
 
 test('a clean-up that runs out of time goes on behind the model it came to', async () => {

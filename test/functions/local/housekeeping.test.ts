@@ -3,9 +3,11 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { startHousekeeping } from '../../../functions/local/housekeeping.ts';
 import { processMetrics } from '../../../functions/local/process-metrics.ts';
 import { openInProcessBus } from '../../../shared/adapters/local/in-process-bus.ts';
+import { verifyAudit } from '../../../shared/audit/verify.ts';
 import { createVersion } from '../../../shared/registry/create-version.ts';
 import { createModel } from '../../../shared/registry/model.ts';
 import { readRepository } from '../../../shared/registry/repository.ts';
+import { createWorkspace } from '../../../shared/registry/workspace.ts';
 import { GRACE_MS } from '../../../shared/storage/garbage.ts';
 import { blobKey } from '../../../shared/storage/prefix.ts';
 import { type LocalPorts, openLocalPorts, someone } from '../../support/local-ports.ts';
@@ -78,4 +80,35 @@ test('a model that cannot be cleaned up is in the log and in the metrics', async
       msg: 'could not be cleaned up: tried again in an hour',
     }),
   );
+});
+
+test('a workspace whose audit checkpoint cannot be signed is in the log and in the metrics, and keeps no other from it', async () => {
+  const bus = openInProcessBus(() => undefined);
+  for (const name of ['a', 'b', 'c'])
+    await createWorkspace({ ...local, bus }, ada, { name, description: '' });
+  let broken = true;
+  const put: typeof local.blobs.put = async (key, ...rest) => {
+    if (broken && key.startsWith('workspaces/b/')) throw new Error('a fault');
+    return local.blobs.put(key, ...rest);
+  };
+  const ports = { ...local, bus, blobs: { ...local.blobs, put } };
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const lines: string[] = [];
+  const logger = pino({}, { write: (line: string) => void lines.push(line) });
+  const housekeeping = startHousekeeping(ports, logger, bus.subscribe);
+  const metrics = processMetrics(housekeeping.failures);
+  await vi.advanceTimersByTimeAsync(5 * 60_000);
+  const signed = async () =>
+    Promise.all(
+      ['a', 'b', 'c'].map(async (name) => (await verifyAudit(local, name)).checkpointAt !== undefined),
+    );
+  await vi.waitFor(async () => expect(await metrics()).toContain('\ncairn_checkpoint_failures 1\n'));
+  expect(await signed()).toEqual([true, false, true]);
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { level: 50, workspace: 'b', msg: 'no audit checkpoint could be signed: tried again in five minutes' },
+  ]);
+  broken = false;
+  await housekeeping.close();
+  expect(await signed()).toEqual([true, true, true]);
+  expect(await metrics()).toContain('\ncairn_checkpoint_failures 0\n');
 });
