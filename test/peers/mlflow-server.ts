@@ -17,7 +17,10 @@ export interface MlflowServer {
 const READY_WITHIN_MS = 240_000;
 const ASKED_EVERY_MS = 50;
 
-/** MLflow's own server on SQLite in that folder: what Cairn's answers, and its speed, are held against. */
+/**
+ * MLflow's own server on SQLite in that folder: what Cairn's answers, and its speed, are held against.
+ * @throws Error with a sentence when it cannot be started, or with what it printed when it exits instead
+ */
 export async function startMlflowServer(python: string, folder: string, workers = 1): Promise<MlflowServer> {
   const port = await freePort();
   const child = spawn(
@@ -33,29 +36,35 @@ export async function startMlflowServer(python: string, folder: string, workers 
     ],
     { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder, detached: true, env: { PATH: process.env.PATH } },
   );
+  await once(child, 'spawn').catch(({ message }: Error) => {
+    throw new Error(
+      `MLflow's server does not start (${message}): remove ${join(dirname(python), '..')}, and it is made anew.`,
+    );
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (chunk: string) => {
       output += chunk;
     });
+  const stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+    const exited = once(child, 'exit');
+    // Its workers are processes of their own, in its group.
+    process.kill(-child.pid, 'SIGTERM');
+    await exited;
+  };
   const url = `http://127.0.0.1:${port}`;
   const giveUpAt = performance.now() + READY_WITHIN_MS;
   while (!(await answers(`${url}/health`))) {
-    if (child.exitCode !== null) throw new Error(`MLflow's server exited: ${output}`);
-    if (performance.now() > giveUpAt) throw new Error(`MLflow's server does not answer: ${output}`);
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`MLflow's server exited: ${output}`);
+    if (performance.now() > giveUpAt) {
+      await stop();
+      throw new Error(`MLflow's server does not answer: ${output}`);
+    }
     await pause(ASKED_EVERY_MS);
   }
-  return {
-    url,
-    pid: child.pid ?? 0,
-    async stop() {
-      if (child.exitCode !== null || child.pid === undefined) return;
-      const exited = once(child, 'exit');
-      // Its workers are processes of their own, in its group.
-      process.kill(-child.pid, 'SIGTERM');
-      await exited;
-    },
-  };
+  return { url, pid: child.pid ?? 0, stop };
 }
 
 async function answers(url: string): Promise<boolean> {

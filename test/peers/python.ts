@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -17,7 +17,8 @@ interface Options {
 }
 
 /**
- * The interpreter of a Python environment with exactly these requirements (one a line), made once under `.peers/`.
+ * The interpreter of a Python environment with exactly these requirements (one a line), made once under `.peers/`, and anew
+ * when it is half made, was moved or copied here, or its Python is gone.
  * @throws Error saying what is missing; a test that needs it fails, it is never left out
  */
 export async function pythonEnv(
@@ -32,7 +33,7 @@ export async function pythonEnv(
   const folder = join(PEERS, `${name}-${digest}`);
   const python = join(folder, 'bin/python');
   const done = join(folder, 'requirements.txt');
-  if (existsSync(done)) return python;
+  if (existsSync(done) && (await isUsable(folder))) return python;
   await rm(folder, { recursive: true, force: true });
   await step('This test needs python3 with venv', over ?? 'python3', [
     '-m',
@@ -50,6 +51,17 @@ export async function pythonEnv(
   }
   await writeFile(done, requirements);
   return python;
+}
+
+/** Scripts name their interpreter by its path, and packages are found below its version. */
+async function isUsable(folder: string): Promise<boolean> {
+  try {
+    const pip = await readFile(join(folder, 'bin/pip'), 'utf8');
+    const { stdout } = await exec(join(folder, 'bin/python'), ['-c', 'import pip; print(pip.__file__)']);
+    return pip.includes(`${folder}/bin/python`) && stdout.startsWith(`${folder}/`);
+  } catch {
+    return false;
+  }
 }
 
 async function step(needs: string, command: string, args: string[]): Promise<void> {
