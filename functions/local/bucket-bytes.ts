@@ -31,7 +31,7 @@ export async function openBucketBytes(dataDir: DataDir, location: BlobLocation):
 }
 
 /** The store below the location's prefix, by what the bucket was found to do. @throws Error with a sentence */
-export async function openBucket(location: BlobLocation): Promise<BlobStore> {
+export async function openBucket(location: BlobLocation, setting = 'CAIRN_BLOB_STORE'): Promise<BlobStore> {
   const { bucket, prefix, endpoint, forcePathStyle } = location;
   // Stores of one's own have no regions, and still want one to be signed.
   const region = location.region ?? (endpoint && (process.env.AWS_REGION || 'us-east-1'));
@@ -40,20 +40,20 @@ export async function openBucket(location: BlobLocation): Promise<BlobStore> {
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint }),
   });
-  const able = await probeS3({ client, bucket }, prefix).catch(telling(locationText(location)));
+  const able = await probeS3({ client, bucket }, prefix).catch(telling(locationText(location), setting));
   return prefixedBlobStore(openS3BlobStore({ client, bucket, ...able }), prefix);
 }
 
-/** Says of an error that it is the store's, in a sentence. */
-export const telling =
-  (place: string) =>
+/** Says of an error that it is the store's, in a sentence that begins with the setting that names it. */
+const telling =
+  (place: string, setting = 'CAIRN_BLOB_STORE') =>
   (error: Error): never => {
     const why =
       error instanceof BlobError && error.code === 'UNAVAILABLE'
         ? whyUnavailable(error.cause)
         : error.message;
     const sentence = error.message.startsWith(place) ? error.message : `${place} cannot be used: ${why}`;
-    throw new Error(`CAIRN_BLOB_STORE: ${sentence.replace(/\.?$/, '.')}`, { cause: error });
+    throw new Error(`${setting}: ${sentence.replace(/\.?$/, '.')}`, { cause: error });
   };
 
 function readiness(blobs: BlobStore): () => Promise<void> {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -29,6 +29,8 @@ const DRAFT = { message: 'm', description: '', tags: {}, source: { via: 'upload'
 const WAIT = { timeout: 60_000, interval: 100 };
 /** More than goes in one request, or is hashed within one. */
 const LARGE = 70_000_000;
+const objectsOnDisk = (data: string) =>
+  readdir(join(data, 'blobs/objects'), { recursive: true }).catch((): string[] => []);
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 /** What a whole Cairn promises with its bytes in a bucket, whatever store that is. */
@@ -204,33 +206,60 @@ export function wholeCairnContract(name: string, startStore: () => Promise<S3Ser
       await expect(other).rejects.toThrow('has the bytes of another Cairn');
     });
 
-    test('a data folder’s bytes move to the bucket by a command, which may be given again', async () => {
+    test('bytes move by a command from the folder to a bucket, to another one and back, also when it is killed', async () => {
       const data = join(dir, 'moving');
-      const env = blobStoreEnv(store, 'moved');
-      const bytes = await readFile(join(DIGITS, 'digits-v1.onnx'));
-      const onDisk = await startServer(data);
-      await onDisk.api('POST', MODELS, { name: 'moved' });
-      const files = [{ path: 'digits.onnx', content: bytes.toString('base64') }];
-      expect((await onDisk.api('POST', `${MODELS}/moved/versions`, { files })).status).toBe(201);
-      await onDisk.stop();
-      await expect(startServer(data, env)).rejects.toThrow('npm run move-bytes');
-      const move = () =>
-        exec(process.execPath, [join(import.meta.dirname, '../../functions/local/move-bytes.ts')], {
+      const [first, second] = [blobStoreEnv(store, 'moved'), blobStoreEnv(store, 'again')];
+      const script = join(import.meta.dirname, '../../functions/local/move-bytes.ts');
+      const move = (env: Record<string, string>, ...to: string[]) =>
+        exec(process.execPath, [script, ...to], {
           env: { PATH: process.env.PATH, CAIRN_DATA_DIR: data, ...env },
         });
-      expect((await move()).stdout).toMatch(/^Copied [1-9]/);
-      await expect(move()).rejects.toThrow('set CAIRN_BLOB_STORE to where they are');
+      const files = Array.from({ length: 50 }, (_, n) => ({
+        path: `file-${n}.bin`,
+        content: randomBytes(40_000).toString('base64'),
+      }));
+      const requireBytes = async (env: Record<string, string> = {}) => {
+        const cairn = await startServer(data, env);
+        await using stack = new AsyncDisposableStack();
+        stack.defer(async () => void (await cairn.stop()));
+        for (const { path, content } of files) {
+          const found = await fetch(`${cairn.url}${MODELS}/moved/versions/1/files/${path}`, {
+            headers: { authorization: `Bearer ${TOKEN}` },
+          });
+          expect(Buffer.from(await found.arrayBuffer()).toString('base64')).toBe(content);
+        }
+        expect((await cairn.api('GET', '/api/v1/workspaces/default/audit/verification')).body.ok).toBe(true);
+      };
+      const onDisk = await startServer(data);
+      await onDisk.api('POST', MODELS, { name: 'moved' });
+      expect((await onDisk.api('POST', `${MODELS}/moved/versions`, { files })).status).toBe(201);
+      await expect(move(first)).rejects.toThrow('is in use by another server');
+      await onDisk.stop();
+
+      await expect(startServer(data, first)).rejects.toThrow('npm run move-bytes');
+      expect((await move(first)).stdout).toMatch(
+        /^Copied [1-9].*\nStart Cairn with CAIRN_BLOB_STORE set to it/,
+      );
+      await expect(move(first)).rejects.toThrow('set CAIRN_BLOB_STORE to where they are');
       await rm(join(data, 'blobs'), { recursive: true });
-      await using stack = new AsyncDisposableStack();
-      const inBucket = await startServer(data, env);
-      stack.defer(async () => void (await inBucket.stop()));
-      const found = await fetch(`${inBucket.url}${MODELS}/moved/versions/1/files/digits.onnx`, {
-        headers: { authorization: `Bearer ${TOKEN}` },
-      });
-      expect(Buffer.from(await found.arrayBuffer())).toEqual(bytes);
-      await inBucket.stop();
+      await requireBytes(first);
       await expect(startServer(data)).rejects.toThrow('set CAIRN_BLOB_STORE to where they are');
-    });
+
+      expect((await move(first, second.CAIRN_BLOB_STORE ?? '')).stdout).toMatch(/^Copied [1-9]/);
+      await requireBytes(second);
+      await expect(startServer(data, first)).rejects.toThrow('from before they were moved');
+
+      const killed = move(second, 'folder');
+      const ended = killed.catch((error) => error);
+      await vi.waitFor(async () => expect((await objectsOnDisk(data)).length).toBeGreaterThan(3), WAIT);
+      killed.child.kill('SIGKILL');
+      await ended;
+      // It may have come to its end first.
+      const again = await move(second, 'folder').catch((error) => error);
+      expect(again.stdout + again.stderr).toMatch(/Copied |are in itself/);
+      await requireBytes();
+      await expect(startServer(data, second)).rejects.toThrow('npm run move-bytes');
+    }, 120_000);
 
     test('the bytes of what was deleted are removed from the bucket, and nothing else is', async () => {
       const local = await openLocalPorts();
