@@ -1,5 +1,6 @@
 import type { Alarm, Endpoint } from './api.ts';
-import { fields, shorten, table, when } from './output.ts';
+import { fields, when } from './output.ts';
+import { table } from './table.ts';
 
 export const targetText = ({ target }: Endpoint['spec']) =>
   'version' in target ? `version ${target.version}` : `alias ${target.alias}`;
@@ -26,6 +27,7 @@ export function endpointTable(endpoints: readonly Endpoint[], alarms: readonly A
       alarmSummary(alarmsOf(endpoint, alarms)),
       when(endpoint.updatedAt),
     ]),
+    { cut: ['TRAFFIC'], drop: ['UPDATED', 'READY', 'WANTED', 'MODEL'] },
   );
 }
 
@@ -81,18 +83,21 @@ export function endpointText(endpoint: Endpoint, alarms: readonly Alarm[]): stri
       type,
       String(status),
       reason,
-      shorten(message, 100),
+      message,
     ]);
-    lines.push('', table(['CONDITION', 'STATUS', 'REASON', 'MESSAGE'], rows));
+    lines.push(
+      '',
+      table(['CONDITION', 'STATUS', 'REASON', 'MESSAGE'], rows, { cut: ['MESSAGE'], drop: ['REASON'] }),
+    );
   }
   if (alarms.length > 0) {
     const rows = alarms.map(({ name, state, stateUpdatedAt, stateReason }) => [
       name.split('/').slice(3).join('/'),
       state,
       when(stateUpdatedAt),
-      shorten(stateReason, 80),
+      stateReason,
     ]);
-    lines.push('', table(['ALARM', 'STATE', 'SINCE', 'REASON'], rows));
+    lines.push('', table(['ALARM', 'STATE', 'SINCE', 'REASON'], rows, { cut: ['REASON'], drop: ['SINCE'] }));
   }
   return lines.join('\n');
 }

@@ -66,31 +66,17 @@ export const plain = (text: string) => text.replace(STEERING, '\ufffd');
 /** On one line of at most `width` columns. */
 export function shorten(text: string, width: number): string {
   const line = plain(text).replace(/\s+/g, ' ').trim();
-  if (stringWidth(line) <= width) return line;
+  return stringWidth(line) <= width ? line : cutTo(line, width);
+}
+
+/** The beginning of a line, with `…` in the last of its columns. */
+export function cutTo(line: string, width: number): string {
   let kept = '';
   for (const { segment } of new Intl.Segmenter().segment(line)) {
     if (stringWidth(kept + segment) >= width) break;
     kept += segment;
   }
-  return `${kept}…`;
-}
-
-/** Rows in columns that line up; wide characters count as two. A cell that is undefined shows as `-`. */
-export function table(
-  header: readonly string[],
-  rows: readonly (readonly (string | number | undefined)[])[],
-): string {
-  const cells = rows.map((row) => row.map((cell) => plain(String(cell ?? '-')).replace(/[\t\n]+/g, ' ')));
-  const widths = header.map(
-    (name, column) =>
-      Math.max(...[[...header], ...cells].map((row) => stringWidth(row[column] ?? ''))) || name.length,
-  );
-  const render = (row: readonly string[]) =>
-    row
-      .map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - stringWidth(cell))))
-      .join('  ')
-      .trimEnd();
-  return [paint('bold', render(header)), ...cells.map(render)].join('\n');
+  return `${kept.trimEnd()}…`;
 }
 
 /** `name: value` lines that line up; those without a value are left out. */

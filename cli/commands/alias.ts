@@ -4,7 +4,8 @@ import { usageError } from '../cli-error.ts';
 import { path } from '../client.ts';
 import { type Context, run } from '../context.ts';
 import { modelPath, parseModelRef, parseTarget, refuseNumberAlias, resolveVersion } from '../model-ref.ts';
-import { table, when } from '../output.ts';
+import { when } from '../output.ts';
+import { table } from '../table.ts';
 
 interface AliasOptions {
   readonly delete?: boolean;
@@ -65,6 +66,7 @@ async function aliasVerb(
           by,
           reason,
         ]),
+        { cut: ['REASON'] },
       ),
     );
   }

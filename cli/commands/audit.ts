@@ -4,7 +4,8 @@ import { CliError, EXIT, hasCode } from '../cli-error.ts';
 import { path } from '../client.ts';
 import { type Context, run } from '../context.ts';
 import { endpointPath, modelPath, parseModelRef } from '../model-ref.ts';
-import { plural, shorten, table, when } from '../output.ts';
+import { plural, when } from '../output.ts';
+import { table } from '../table.ts';
 import { wholeNumber } from './option.ts';
 
 const PAGE = 1000;
@@ -54,8 +55,9 @@ async function auditVerb(
             actor.principal,
             action,
             subject,
-            reason === undefined ? undefined : shorten(reason, 80),
+            reason,
           ]),
+          { cut: ['WHY', 'WHAT', 'WHO', 'ACTION'], drop: ['WHY'] },
         ),
   );
 }

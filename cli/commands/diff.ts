@@ -11,7 +11,8 @@ import {
   resolveVersion,
   versionPath,
 } from '../model-ref.ts';
-import { bytes, table } from '../output.ts';
+import { bytes } from '../output.ts';
+import { table } from '../table.ts';
 import { shapeText } from './show.ts';
 
 interface FileChange {
@@ -139,6 +140,7 @@ function text(
           table(
             ['VALUE', 'BEFORE', 'AFTER'],
             values.map((value) => [value.name, value.before, value.after]),
+            { cut: ['BEFORE', 'AFTER'] },
           ),
         ]),
   ].join('\n');

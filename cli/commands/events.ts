@@ -43,10 +43,16 @@ async function eventsVerb(context: Context, { after, limit = Infinity }: EventsO
   if (output.json) output.result({ items }, () => '');
 }
 
+/** Cut on a terminal only. */
+const REASON_WIDTH = process.stdout.isTTY ? 80 : Number.POSITIVE_INFINITY;
+
 const eventText = ({ at, type, data: { subject, reason } }: WorkspaceEvent) =>
-  [when(at), plain(type), plain(subject), ...(reason === undefined ? [] : [shorten(plain(reason), 80)])].join(
-    '  ',
-  );
+  [
+    when(at),
+    plain(type),
+    plain(subject),
+    ...(reason === undefined ? [] : [shorten(reason, REASON_WIDTH)]),
+  ].join('  ');
 
 /** The workspace's events from now on, or after one of them; a connection that ends is made again from the last one on. */
 async function* following(

@@ -3,7 +3,8 @@ import type { Alias, Model, Version } from '../api.ts';
 import { path } from '../client.ts';
 import { run } from '../context.ts';
 import { modelPath, parseModelRef } from '../model-ref.ts';
-import { bytes, pairsText, plural, shorten, table, when } from '../output.ts';
+import { bytes, pairsText, plural, when } from '../output.ts';
+import { table } from '../table.ts';
 import { wholeNumber } from './option.ts';
 
 const LIMIT = 1000;
@@ -31,9 +32,10 @@ export function models(program: Command): void {
                   name,
                   when(updatedAt),
                   createdBy,
-                  shorten(pairsText(tags), 40) || undefined,
-                  shorten(description, 60) || undefined,
+                  pairsText(tags) || undefined,
+                  description || undefined,
                 ]),
+                { cut: ['TAGS', 'DESCRIPTION'], drop: ['CREATED BY', 'TAGS', 'UPDATED'] },
               ),
         );
         if (list.nextCursor !== undefined) output.note(`There are more: --limit ${limit * 10}, or a prefix.`);
@@ -81,8 +83,12 @@ export function versions(program: Command): void {
                   bytes(version.size),
                   version.author,
                   when(version.createdAt),
-                  shorten(version.message, 50) || undefined,
+                  version.message || undefined,
                 ]),
+                {
+                  cut: ['ALIASES', 'MESSAGE'],
+                  drop: ['AUTHOR', 'SIZE', 'APPROVAL', 'FORMAT', 'CREATED'],
+                },
               ),
         );
         if (list.nextCursor !== undefined)

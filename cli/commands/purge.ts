@@ -3,8 +3,9 @@ import { InvalidArgumentError } from 'commander';
 import type { Deleted, Purged } from '../api.ts';
 import { type Client, path } from '../client.ts';
 import { type Context, run } from '../context.ts';
-import { bytes, plural, table, when } from '../output.ts';
+import { bytes, plural, when } from '../output.ts';
 import { requireConsent } from '../prompt.ts';
+import { table } from '../table.ts';
 import { repeated } from './option.ts';
 
 interface PurgeOptions {
@@ -123,7 +124,7 @@ function report(items: readonly Purged[], totals: Totals, dryRun: boolean): stri
     ...(runs === 0 ? [] : [plural(runs, 'run')]),
     ...(loggedModels === 0 ? [] : [plural(loggedModels, 'logged model')]),
   ].join(', ');
-  return `${table(['KIND', 'NAME', 'ID', 'DELETED', 'WITH', 'FILES', 'SIZE'], rows)}\n${
+  return `${table(['KIND', 'NAME', 'ID', 'DELETED', 'WITH', 'FILES', 'SIZE'], rows, { cut: ['NAME'], drop: ['WITH', 'FILES', 'DELETED'] })}\n${
     dryRun ? 'Would remove' : 'Removed'
   } ${what || 'nothing'} with ${plural(files, 'file')} of ${bytes(size)}.`;
 }

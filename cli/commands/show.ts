@@ -12,7 +12,8 @@ import {
   shellWord,
   versionPath,
 } from '../model-ref.ts';
-import { bytes, fields, pairsText, plural, table, when } from '../output.ts';
+import { bytes, fields, pairsText, plural, when } from '../output.ts';
+import { table } from '../table.ts';
 
 const FILES_SHOWN = 50;
 
@@ -130,7 +131,7 @@ function versionText(version: Version, aliases: readonly Alias[], files: readonl
 function tensorLines(title: string, tensors: readonly TensorSpec[]): string[] {
   if (tensors.length === 0) return [];
   const rows = tensors.map((tensor) => [`  ${tensor.name}`, tensor.datatype, shapeText(tensor)]);
-  return [table([title, 'TYPE', 'SHAPE'], rows)];
+  return [table([title, 'TYPE', 'SHAPE'], rows, { cut: ['SHAPE'] })];
 }
 
 export const shapeText = ({ shape, dimensions }: TensorSpec) =>
@@ -145,7 +146,7 @@ function fileLines(version: Version, files: readonly Artifact[]): string[] {
   const more = files.length - FILES_SHOWN;
   return [
     '',
-    table([title, 'SIZE', 'SHA-256'], rows),
+    table([title, 'SIZE', 'SHA-256'], rows, { cut: ['SHA-256'] }),
     ...(more > 0 ? [`  … and ${more} more (--json lists all)`] : []),
   ];
 }

@@ -6,8 +6,9 @@ import type { Token } from '../api.ts';
 import { usageError } from '../cli-error.ts';
 import { path } from '../client.ts';
 import { run } from '../context.ts';
-import { plural, table, when } from '../output.ts';
+import { plural, when } from '../output.ts';
 import { requireConsent } from '../prompt.ts';
+import { table } from '../table.ts';
 import { repeated } from './option.ts';
 
 interface CreateOptions {
@@ -114,6 +115,7 @@ function list(command: Command): void {
               revokedAt ? 'revoked' : (when(expiresAt) ?? 'never'),
               description || undefined,
             ]),
+            { cut: ['GRANTS', 'DESCRIPTION'], drop: ['CREATED', 'DESCRIPTION'] },
           ),
         );
       }),

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { Workspace } from '../api.ts';
 import { run } from '../context.ts';
-import { shorten, table, when } from '../output.ts';
+import { when } from '../output.ts';
+import { table } from '../table.ts';
 
 export function workspace(program: Command): void {
   const command = program.command('workspace').description('make and list workspaces');
@@ -37,7 +38,7 @@ export function workspace(program: Command): void {
               name,
               when(createdAt),
               createdBy,
-              shorten(description, 60) || undefined,
+              description || undefined,
             ]),
           ),
         );

@@ -1,13 +1,15 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import stringWidth from 'string-width';
+import { describe, expect, test } from 'vitest';
 import type { Endpoint } from '../../cli/api.ts';
 import { applyOptions, endpointName } from '../../cli/commands/deploy.ts';
 import { newLines } from '../../cli/commands/logs.ts';
 import { expiryOf, parseGrant } from '../../cli/commands/token.ts';
 import { inferRequest, nested } from '../../cli/infer-request.ts';
 import { parseModelRef } from '../../cli/model-ref.ts';
-import { bytes, shorten, table } from '../../cli/output.ts';
+import { bytes, plain, shorten } from '../../cli/output.ts';
 import { outcomeOf } from '../../cli/rollout.ts';
+import { table } from '../../cli/table.ts';
 
 test('a reference names workspace, model and version or alias', () => {
   const parse = (text: string) => parseModelRef(text, 'default');
@@ -200,6 +202,61 @@ test('grants and expiries are read as a person writes them', () => {
   expect(expiryOf('2030-01-31', 0)).toBe('2030-01-31T00:00:00.000Z');
   expect(() => expiryOf('2000-01-01', Date.UTC(2026))).toThrow('past');
   expect(() => expiryOf('soon', 0)).toThrow('not a time');
+});
+
+describe('a table on a terminal that is too narrow', () => {
+  const header = ['NAME', 'SIZE', 'AUTHOR', 'MESSAGE'];
+  const rows = [
+    ['数字を認識するモデル', '1.5 kB', 'ada', 'trained on one thousand five hundred images'],
+    ['a', undefined, undefined, undefined],
+  ];
+  const narrow = (width: number | undefined) =>
+    table(header, rows, { cut: ['MESSAGE'], drop: ['AUTHOR', 'SIZE'], width }).split('\n');
+
+  test('loses first the ends of what is there to be read, then columns, and at last the ends of all', () => {
+    expect(narrow(undefined)[1]).toBe(
+      '数字を認識するモデル  1.5 kB  ada     trained on one thousand five hundred images',
+    );
+    expect(narrow(60)).toEqual([
+      'NAME                  SIZE    AUTHOR  MESSAGE',
+      '数字を認識するモデル  1.5 kB  ada     trained on one thousa…',
+      'a                     -       -       -',
+    ]);
+    expect(narrow(44)).toEqual([
+      'NAME                  SIZE    MESSAGE',
+      '数字を認識するモデル  1.5 kB  trained on on…',
+      'a                     -       -',
+      'Left out: AUTHOR (--json has all).',
+    ]);
+    expect(narrow(20)).toEqual([
+      'NAME       MESSAGE',
+      '数字を認…  trained…',
+      'a          -',
+      'Left out: AUTHOR, SIZE (--json has all).',
+    ]);
+  });
+
+  test('fits whatever is in it, and where nobody looks nothing is lost', () => {
+    const cell = fc.option(fc.string({ unit: 'grapheme', maxLength: 60 }), { nil: undefined });
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(cell, { minLength: 4, maxLength: 4 })),
+        fc.integer({ min: 40 }),
+        (rows, width) => {
+          const lines = table(header, rows, { width }).split('\n');
+          expect(lines).toHaveLength(rows.length + 1);
+          for (const line of lines) expect(stringWidth(line)).toBeLessThanOrEqual(width);
+          const all = table(header, rows, { width: undefined });
+          for (const text of rows.flat())
+            expect(all).toContain(
+              plain(text ?? '-')
+                .replace(/[\t\n]+/g, ' ')
+                .trimEnd(),
+            );
+        },
+      ),
+    );
+  });
 });
 
 test('columns line up, also with wide characters', () => {
