@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { CliError, EXIT } from './cli-error.ts';
 import { type Client, makeClient } from './client.ts';
+import { isTransientStatus } from './http.ts';
 import { makeOutput, type Output } from './output.ts';
 import { readSettings, type Settings } from './settings.ts';
 
@@ -29,16 +30,16 @@ export const VERSION = typeof CAIRN_VERSION === 'string' ? CAIRN_VERSION : '0.0.
 
 const interruption = new AbortController();
 
-/** What Ctrl-C leaves behind, in words for the person who pressed it. */
+/** What is left when the command ends in the middle, in words for the person who is to go on. */
 let leftBehind: string | undefined;
 
-/** Sets what to say when the command is interrupted from now on. */
+/** Sets what to say when the command is interrupted, or loses its server, from now on. */
 export function onInterrupt(words: string | undefined): void {
   leftBehind = words;
 }
 
 process.once('SIGINT', () => {
-  const detail = leftBehind ?? 'Interrupted.';
+  const detail = ['Interrupted.', leftBehind ?? ''].join(' ').trimEnd();
   interruption.abort(new CliError({ code: 'INTERRUPTED', detail }, EXIT.interrupted));
 });
 
@@ -57,7 +58,17 @@ export function run<A extends unknown[]>(verb: (context: Context, ...args: A) =>
     } catch (error) {
       // Whatever an interruption made fail, the interruption is what happened.
       signal.throwIfAborted();
-      throw error;
+      throw leftBehind !== undefined && isServerGone(error) ? toGoOn(error, leftBehind) : error;
     }
   };
 }
+
+const isServerGone = (error: unknown): error is CliError =>
+  error instanceof CliError &&
+  (error.exitCode === EXIT.unreachable || isTransientStatus(error.problem.status ?? 0));
+
+const toGoOn = ({ problem, exitCode }: CliError, words: string) =>
+  new CliError(
+    { ...problem, fix: [...(problem.fix === undefined ? [] : [problem.fix]), words].join(' ') },
+    exitCode,
+  );

@@ -104,7 +104,7 @@ async function deployVerb(context: Context, text: string | undefined, options: D
       () => `Generation ${applied.generation} of ${address} was taken. Next: cairn status ${address} --watch`,
     );
   }
-  onInterrupt(`Interrupted. The rollout goes on: \`cairn status ${address}\` tells how far it is.`);
+  onInterrupt(`The rollout goes on: \`cairn status ${address}\` tells how far it is.`);
   const done = await awaitCurrent(context, endpoint, applied.generation, options.timeout);
   output.result(done, () =>
     [

@@ -71,7 +71,7 @@ async function importVerb(
       problems.push(sentence);
     },
   };
-  onInterrupt('Interrupted. The same command goes on where it was.');
+  onInterrupt('The same command goes on where it was.');
   const registryOnly = options.registryOnly ?? false;
   try {
     if (!silent) {

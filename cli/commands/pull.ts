@@ -55,7 +55,7 @@ async function pullVerb(
   );
   const folder = given ?? `${ref.model}-v${version.version}`;
   const size = files.reduce((sum, file) => sum + file.size, 0);
-  onInterrupt('Interrupted. Run the same command again to go on where it stopped.');
+  onInterrupt('Run the same command again to go on where it stopped.');
   const progress = startProgress(output, 'Receiving', size);
   const { download } = await import('../transfer/download.ts');
   const { fetched, present } = await download({

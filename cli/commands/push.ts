@@ -187,7 +187,7 @@ async function makeVersion(
     return client.post<Version>(`${modelPath(ref)}/versions`, { files: inline, ...draft });
   }
   output.note(`${plural(files.length, 'file')}, ${bytes(total)}.`);
-  onInterrupt('Interrupted. Run the same command again to go on where it stopped.');
+  onInterrupt('Run the same command again to go on where it stopped.');
   const hashing = startProgress(output, 'Reading', total);
   const hashed = await hashFiles(files, { signal, onBytes: hashing.add }).finally(hashing.end);
   const contents = hashed.map(({ path, size, sha256 }) => [path, size, sha256]);

@@ -40,7 +40,7 @@ async function rollbackVerb(context: Context, name: string, options: RollbackOpt
     const asked = await client.get<Endpoint>(address);
     return output.result(asked, () => `${ref.endpoint} goes back. Next: cairn status ${ref.endpoint}`);
   }
-  onInterrupt(`Interrupted. The rollback goes on: \`cairn status ${ref.endpoint}\` tells how far it is.`);
+  onInterrupt(`The rollback goes on: \`cairn status ${ref.endpoint}\` tells how far it is.`);
   const { endpoint } = await watch(context, ref, options, ({ status }) =>
     status.phase === 'idle' &&
     status.lastRollback !== undefined &&

@@ -88,6 +88,26 @@ test('Ctrl-C leaves an upload that can be resumed, and says so', async () => {
   expect(await cli.json(['push', folder, 'interrupted'])).toMatchObject({ version: 1, status: 'READY' });
 });
 
+test('a server that goes away in the middle is told of with how to go on, and the same command goes on', async () => {
+  const folder = await folderWith(8, 400_003);
+  let seen = 0;
+  server.fault = {
+    request(req) {
+      const isGone = seen > 2;
+      if (isPut({ line: `${req.method} ${req.url}` })) seen++;
+      if (isGone) req.socket.destroy();
+      return isGone;
+    },
+  };
+  const { status, stderr } = await cli.run(['push', folder, 'deserted']);
+  expect(status).toBe(6);
+  expect(stderr).toContain('Cannot reach');
+  expect(stderr).toContain('Run the same command again to go on where it stopped.');
+  server.fault = {};
+  const again = await cli.run(['push', folder, 'deserted']);
+  expect(again).toMatchObject({ status: 0, stderr: expect.stringContaining('Going on with the upload') });
+}, 60_000);
+
 test('a file that changes while it is sent makes no version', async () => {
   const folder = await folderWith(8, 400_002);
   const { held } = holdPuts();
