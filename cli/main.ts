@@ -104,14 +104,14 @@ async function main(argv: readonly string[]): Promise<void> {
     if (argv.length === 0) return program.outputHelp();
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
-    report(error, argv);
+    report(error, argv, program);
   } finally {
     closeConnections();
   }
 }
 
 /** Tells what went wrong and sets the exit code. */
-function report(error: unknown, argv: readonly string[]): void {
+function report(error: unknown, argv: readonly string[], program: Command): void {
   const before = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
   const output = makeOutput({ json: before.includes('--json'), quiet: false });
   if (error instanceof CliError) {
@@ -120,7 +120,7 @@ function report(error: unknown, argv: readonly string[]): void {
   } else if (error instanceof CommanderError) {
     if (error.exitCode === 0) return;
     process.exitCode = EXIT.usage;
-    output.problem(usageProblem(error, argv));
+    output.problem(usageProblem(error, before, program));
   } else {
     const { code, message } = error as NodeJS.ErrnoException;
     output.problem({ code: code ?? 'UNEXPECTED', detail: message });
@@ -128,17 +128,19 @@ function report(error: unknown, argv: readonly string[]): void {
   }
 }
 
-function usageProblem({ code, message }: CommanderError, argv: readonly string[]) {
-  const verb = argv.find((word) => !word.startsWith('-')) ?? '';
-  const known = VERBS.length > 0 && code !== 'commander.unknownCommand' ? ` ${verb}` : '';
-  if (code === 'commander.help')
-    return {
-      code: 'USAGE',
-      detail: `"cairn ${verb}" needs another word.`,
-      fix: `See \`cairn ${verb} --help\`.`,
-    };
+function usageProblem({ code, message }: CommanderError, argv: readonly string[], program: Command) {
+  const words = ['cairn', ...verbOf(program, argv)].join(' ');
+  const fix = `See \`${words} --help\`.`;
+  if (code === 'commander.help') return { code: 'USAGE', detail: `"${words}" needs another word.`, fix };
   const detail = message.replace(/^error: /, '').replace(/^./, (first) => first.toUpperCase());
-  return { code: 'USAGE', detail, fix: `See \`cairn${known} --help\`.` };
+  return { code: 'USAGE', detail, fix };
+}
+
+/** The verb that is meant, with the one below it: `token create`. */
+function verbOf(parent: Command, [word, ...rest]: readonly string[]): string[] {
+  if (word === undefined) return [];
+  const verb = parent.commands.find((one) => one.name() === word);
+  return verb ? [word, ...verbOf(verb, verb.commands.length > 0 ? rest : [])] : verbOf(parent, rest);
 }
 
 // A reader that has seen enough, like `head`, is no error.
