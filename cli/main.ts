@@ -4,6 +4,7 @@ import { alias } from './commands/alias.ts';
 import { approve } from './commands/approve.ts';
 import { audit } from './commands/audit.ts';
 import { clone } from './commands/clone.ts';
+import { completion } from './commands/completion.ts';
 import { credential } from './commands/credential.ts';
 import { deletion } from './commands/delete.ts';
 import { deploy } from './commands/deploy.ts';
@@ -60,6 +61,7 @@ const VERBS = [
   workspace,
   credential,
   doctor,
+  completion,
 ];
 
 const AFTER = `
