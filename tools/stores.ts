@@ -6,7 +6,7 @@ import process from 'node:process';
 import { installPackages, packagesMissing } from './debian-packages.ts';
 
 /**
- * Installs the S3 servers of `npm run test:stores`, for a person who has the time: Ceph is Debian's; SeaweedFS is built, which
+ * Installs the S3 servers of `npm run test:stores`, for a person who has the time: Ceph is Debian's; S3Proxy is fetched by Maven; SeaweedFS is built, which
  * takes nine minutes of one core and 5 GB of disk, which are given back. What they need of `npm run test:peers` has to be there.
  */
 
@@ -34,6 +34,20 @@ function run(command: string, args: readonly string[], cwd: string, env: Record<
 }
 
 installPackages('The tests on Ceph', packagesMissing(CEPH));
+
+const pom = join(import.meta.dirname, 's3proxy.xml');
+run(
+  'mvn',
+  [
+    '--quiet',
+    '--batch-mode',
+    '--file',
+    pom,
+    'dependency:copy-dependencies',
+    `-DoutputDirectory=${PEERS}/s3proxy`,
+  ],
+  PEERS,
+);
 
 const target = join(PEERS, 'bin/weed');
 const done = `${target}.installed`;

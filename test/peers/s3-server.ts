@@ -11,15 +11,18 @@ export interface S3Server extends AsyncDisposable {
   readonly bucket: string;
   readonly endpoint: string;
   readonly pid: number;
+  readonly credentials: typeof TEST_CREDENTIALS;
   close(): Promise<void>;
 }
 
-/** @param start starts the server on the directory, and resolves when it answers */
-export async function startS3Server(start: (dir: string) => Promise<LocalServer>): Promise<S3Server> {
+/** @param start starts the server on the directory, and resolves when it answers; with a key id of its own where it needs one */
+export async function startS3Server(
+  start: (dir: string) => Promise<LocalServer & { readonly accessKeyId?: string }>,
+): Promise<S3Server> {
   const dir = await mkdtemp(join(tmpdir(), 'cairn-s3-'));
   await mkdir(join(dir, 'objects'));
-  const { endpoint, pid, stop } = await start(dir);
-  const credentials = TEST_CREDENTIALS;
+  const { endpoint, pid, stop, accessKeyId } = await start(dir);
+  const credentials = { ...TEST_CREDENTIALS, ...(accessKeyId === undefined ? {} : { accessKeyId }) };
   const client = openS3Client({ endpoint, region: TEST_REGION, pathStyle: true, credentials });
   const close = async () => {
     client.destroy();
@@ -27,12 +30,15 @@ export async function startS3Server(start: (dir: string) => Promise<LocalServer>
     await rm(dir, { recursive: true, force: true });
   };
   await client.send(new CreateBucketCommand({ Bucket: 'cairn' }));
-  return { client, bucket: 'cairn', endpoint, pid, close, [Symbol.asyncDispose]: close };
+  return { client, bucket: 'cairn', endpoint, pid, credentials, close, [Symbol.asyncDispose]: close };
 }
 
 /** The environment of a Cairn with its bytes in the server's bucket. */
-export const blobStoreEnv = ({ bucket, endpoint }: S3Server, prefix = ''): Record<string, string> => ({
+export const blobStoreEnv = (
+  { bucket, endpoint, credentials }: S3Server,
+  prefix = '',
+): Record<string, string> => ({
   CAIRN_BLOB_STORE: `s3://${bucket}/${prefix}?endpoint=${encodeURIComponent(endpoint)}`,
-  AWS_ACCESS_KEY_ID: TEST_CREDENTIALS.accessKeyId,
-  AWS_SECRET_ACCESS_KEY: TEST_CREDENTIALS.secretAccessKey,
+  AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+  AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
 });

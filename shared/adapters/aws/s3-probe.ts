@@ -60,6 +60,7 @@ export async function probeS3(at: { client: S3Client; bucket: string }, prefix =
       ),
       required('takes uploads in parts, lists them and gives them up', () => parts(probe)),
     ]);
+    await required('copies an object that was uploaded in parts', () => copiesWhole(probe, copyIfMatch));
     const [conditional, checksums, partCopies] = await all([
       keepsConditions(probe),
       checksChecksums(probe),
@@ -192,6 +193,22 @@ async function parts({ store, key, begin }: Probe): Promise<void> {
   await store.abortMultipart(Key, given);
   const listing = await store.listParts(Key, given).catch((error: unknown) => (error as BlobError).code);
   expect(listing, 'NOT_FOUND', 'listing an upload that was given up');
+}
+
+/** Swift may keep what came in parts as a list of them, and would copy the list. */
+async function copiesWhole(
+  { client, bucket, store, key, begin }: Probe,
+  copyIfMatch: boolean,
+): Promise<void> {
+  const [from, to] = [await begin('parts-copy/from'), key('parts-copy/to')];
+  const { ETag } = await client.send(new UploadPartCommand({ ...from, PartNumber: 1, Body: BYTES }));
+  const complete = { ...from, MultipartUpload: { Parts: [{ PartNumber: 1, ETag }] } };
+  await client.send(new CompleteMultipartUploadCommand(complete));
+  const CopySourceIfMatch = `"${(await store.stat(from.Key))?.etag}"`;
+  const copy = { Bucket: bucket, Key: to, CopySource: `${bucket}/${from.Key}`, CopySourceIfMatch };
+  await client.send(conditionalCopy({ copyIfMatch }, copy));
+  expect((await store.stat(to))?.size, BYTES.length, 'the length of the copy');
+  expect(await textOf(store, to), String(BYTES), 'the copy');
 }
 
 /** Whether a write that is to replace nothing replaces nothing, in one request and in parts. */
