@@ -15,15 +15,15 @@ export interface S3Server extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** @param start starts the server on the directory, and resolves when it answers; with a key id of its own where it needs one */
+/** @param start starts the server on the directory, and resolves when it answers; with a key id or region of its own where it needs one */
 export async function startS3Server(
-  start: (dir: string) => Promise<LocalServer & { readonly accessKeyId?: string }>,
+  start: (dir: string) => Promise<LocalServer & { readonly accessKeyId?: string; readonly region?: string }>,
 ): Promise<S3Server> {
   const dir = await mkdtemp(join(tmpdir(), 'cairn-s3-'));
   await mkdir(join(dir, 'objects'));
-  const { endpoint, pid, stop, accessKeyId } = await start(dir);
+  const { endpoint, pid, stop, accessKeyId, region = TEST_REGION } = await start(dir);
   const credentials = { ...TEST_CREDENTIALS, ...(accessKeyId === undefined ? {} : { accessKeyId }) };
-  const client = openS3Client({ endpoint, region: TEST_REGION, pathStyle: true, credentials });
+  const client = openS3Client({ endpoint, region, pathStyle: true, credentials });
   const close = async () => {
     client.destroy();
     await stop();

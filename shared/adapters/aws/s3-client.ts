@@ -21,7 +21,7 @@ export function openS3Client({
   pathStyle = false,
   credentials,
 }: S3ClientOptions = {}): S3Client {
-  return new S3Client({
+  const client = new S3Client({
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(credentials === undefined ? {} : { credentials }),
@@ -30,4 +30,13 @@ export function openS3Client({
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: { connectionTimeout: CONNECTION_TIMEOUT_MS },
   });
+  // The SDK tells the operation in the address as well, which Google Cloud Storage does not take.
+  client.middlewareStack.add(
+    (next) => (args) => {
+      delete (args.request as { query: Record<string, unknown> }).query['x-id'];
+      return next(args);
+    },
+    { name: 'withoutOperation', step: 'build' },
+  );
+  return client;
 }

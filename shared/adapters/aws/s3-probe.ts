@@ -21,6 +21,7 @@ import { NVME_POLYNOMIAL } from './s3-put.ts';
 
 const BYTES = Buffer.from('cairn');
 const SECONDS = 60;
+const PRECONDITION_FAILED = 412;
 
 /**
  * Tries on the bucket itself what Cairn relies on, below `<prefix>probe/`, and removes what it made.
@@ -226,8 +227,12 @@ async function keepsConditions({
   const upload = await begin('absent');
   const { ETag } = await client.send(new UploadPartCommand({ ...upload, PartNumber: 1, Body: BYTES }));
   const complete = { ...upload, MultipartUpload: { Parts: [{ PartNumber: 1, ETag }] }, IfNoneMatch: '*' };
-  const completion = await outcome(client.send(new CompleteMultipartUploadCommand(complete)));
-  return { conditionalPuts: true, conditionalCompletions: completion === 'refused' };
+  const completion = await client.send(new CompleteMultipartUploadCommand(complete)).catch((error) => {
+    refusal(error);
+    return (error as S3ServiceException).$metadata.httpStatusCode;
+  });
+  // A store that does not know the condition may refuse it, held or not.
+  return { conditionalPuts: true, conditionalCompletions: completion === PRECONDITION_FAILED };
 }
 
 /**
