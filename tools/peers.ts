@@ -29,6 +29,7 @@ const COMMANDS: readonly DebianCommand[] = [
   { command: 'git', version: '--version', debian: 'git' },
   { command: 'git-lfs', version: 'version', debian: 'git-lfs' },
   { command: 'python3', version: '--version', debian: 'python3' },
+  { command: 'openssl', version: 'version', debian: 'openssl' },
   { command: 'java', version: '-version', debian: 'default-jre-headless' },
   { command: 'mvn', version: '--version', debian: 'maven' },
   { command: 'docker', version: '--version', debian: 'docker.io' },

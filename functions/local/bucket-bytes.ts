@@ -45,7 +45,7 @@ export async function openBucket(location: BlobLocation, setting = 'CAIRN_BLOB_S
 }
 
 /** Says of an error that it is the store's, in a sentence that begins with the setting that names it. */
-const telling =
+export const telling =
   (place: string, setting = 'CAIRN_BLOB_STORE') =>
   (error: Error): never => {
     const why =

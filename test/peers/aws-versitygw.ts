@@ -5,7 +5,7 @@ import { type S3Server, startS3Server } from './s3-server.ts';
 export type Versitygw = S3Server;
 
 /** Versity's gateway: S3 on a file system. */
-export const startVersitygw = (region = TEST_REGION): Promise<Versitygw> =>
+export const startVersitygw = ({ region = TEST_REGION, virtualDomain = '' } = {}): Promise<Versitygw> =>
   startS3Server(async (dir) => ({
     ...(await startLocalServer((port) => ({
       file: installed('bin/versitygw'),
@@ -15,6 +15,7 @@ export const startVersitygw = (region = TEST_REGION): Promise<Versitygw> =>
       ],
       env: {
         ROOT_ACCESS_KEY: TEST_CREDENTIALS.accessKeyId,
+        VGW_VIRTUAL_DOMAIN: virtualDomain,
         ROOT_SECRET_KEY: TEST_CREDENTIALS.secretAccessKey,
       },
       cwd: dir,

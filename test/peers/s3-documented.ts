@@ -15,7 +15,7 @@ export interface DocumentedS3 extends S3Server {
 
 /** A real store behind a proxy that refuses what the service is said not to take. Signatures are checked by the store. */
 export async function startDocumented(service: Documented): Promise<DocumentedS3> {
-  const store = await startVersitygw(service.region);
+  const store = await startVersitygw({ region: service.region });
   const refused = new Set<string>();
   /** Sizes of parts by upload and number. */
   const sizes = new Map<string, number>();

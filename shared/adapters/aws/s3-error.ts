@@ -36,9 +36,24 @@ export function blobError(error: unknown, key: string): unknown {
 function answeredCode({ name, $metadata }: S3ServiceException): BlobErrorCode | undefined {
   const status = $metadata.httpStatusCode ?? 0;
   if (status === 507) return CODES[name] ?? 'NO_SPACE';
-  const isClosed = name === 'NoSuchBucket' || status === 401 || status === 403 || status === 429;
+  const isClosed =
+    name in CLOSED || name === 'NoSuchBucket' || status === 401 || status === 403 || status === 429;
   return CODES[name] ?? (isClosed || (status >= 500 && status !== 501) ? 'UNAVAILABLE' : undefined);
 }
+
+const CREDENTIALS = 'it refuses the credentials, or they do not permit what Cairn needs';
+const REGION = 'it is of another region than requests are signed for: give region=…';
+
+/** Codes of requests that a store does not look into, whatever status it answers with. */
+const CLOSED: Readonly<Record<string, string>> = {
+  AuthorizationHeaderMalformed: REGION,
+  InvalidRegionName: REGION,
+  PermanentRedirect: REGION,
+  InvalidAccessKeyId: CREDENTIALS,
+  // versitygw, of a key that it does not know.
+  XAdminUserNotFound: CREDENTIALS,
+  RequestTimeTooSkewed: 'its clock and that of this machine differ too much',
+};
 
 /** The SDK marks what its requests fail with by their attempts; a source that breaks off while it is sent is not its fault. */
 const unansweredCode = (error: Error): BlobErrorCode | undefined =>
@@ -54,13 +69,16 @@ export function whyUnavailable(error: unknown): string {
     const { name, message, $metadata } = error;
     const said = [name, message].filter((text, index, all) => text && all.indexOf(text) === index).join(': ');
     if (name === 'NoSuchBucket') return 'there is no such bucket';
+    if (CLOSED[name] !== undefined) return `${CLOSED[name]} (${said})`;
     if ($metadata.httpStatusCode === 401 || $metadata.httpStatusCode === 403)
-      return `it refuses the credentials, or they do not permit what Cairn needs (${said})`;
+      return `${CREDENTIALS} (${said})`;
     return `it answers ${$metadata.httpStatusCode} (${said})`;
   }
   const { name, message, code } = error as NodeJS.ErrnoException;
   if (name === NO_CREDENTIALS)
     return 'there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
+  // The SDK calls these by a name of time as well.
+  if (code === 'ECONNRESET' || code === 'EPIPE') return `it breaks off the connection (${code})`;
   if (name === 'AbortError' || name === 'TimeoutError') return 'it does not answer in time';
-  return `it cannot be reached (${code ?? name}${message ? `: ${message}` : ''})`;
+  return `it cannot be reached (${code ?? name}${message ? `: ${message.trim()}` : ''})`;
 }

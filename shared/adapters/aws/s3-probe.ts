@@ -167,7 +167,7 @@ async function signedAddresses({ store, key }: Probe): Promise<void> {
   const at = key('signed');
   const put = await store.presignPut(at, { size: BYTES.length, expiresIn: SECONDS });
   expect(await send(put, Buffer.from('longer')), 'refused', 'another length');
-  expect(await send(put, BYTES), 'done', 'the signed length');
+  expect(await send(put, BYTES, {}, sameTime), 'done', 'the signed length');
   const get = await fetch(await store.presignGet(at, { expiresIn: SECONDS }), {
     headers: { range: 'bytes=1-2' },
   });
@@ -326,9 +326,25 @@ function refusal(error: unknown): 'refused' {
 const outcome = (request: Promise<unknown>): Promise<'done' | 'refused'> =>
   request.then(() => 'done' as const, refusal);
 
-async function send(url: string, body: Uint8Array, headers = {}): Promise<'done' | 'refused'> {
+/** @throws Error if the store's clock says that an address signed just now is of the past, or of the future */
+function sameTime({ headers }: Response): void {
+  const ahead = Date.parse(headers.get('date') ?? '') - Date.now();
+  if (Math.abs(ahead) < SECONDS * 1000) return;
+  const seconds = Math.round(Math.abs(ahead) / 1000);
+  throw new Error(
+    `the store’s clock is ${seconds} seconds ${ahead > 0 ? 'ahead of' : 'behind'} this machine’s`,
+  );
+}
+
+async function send(
+  url: string,
+  body: Uint8Array,
+  headers = {},
+  refused: (answer: Response) => void = () => undefined,
+): Promise<'done' | 'refused'> {
   const answer = await fetch(url, { method: 'PUT', body: Buffer.from(body), headers });
   await answer.arrayBuffer();
+  if (!answer.ok) refused(answer);
   return answer.ok ? 'done' : 'refused';
 }
 
