@@ -420,7 +420,11 @@ export function arrive(state: RolloutState, now: number, { rollout, bad, to, cau
 }
 
 /** Begins the rollout of what is wanted, unless it was given up or an alarm is on. */
-export function fromIdle(state: RolloutState, { wish, firing }: Observation, now: number): Step | undefined {
+export function fromIdle(
+  state: RolloutState,
+  { wish, firing, platform }: Observation,
+  now: number,
+): Step | undefined {
   const { current } = state;
   const { template } = wish;
   if (!template || isRejected(state, wish)) return undefined;
@@ -431,7 +435,9 @@ export function fromIdle(state: RolloutState, { wish, firing }: Observation, now
     return { state: { ...state, current: { ...current, generation: wish.generation }, rejected: undefined } };
   }
   if (!wish.force && blockingAlarm(state, firing)) return undefined;
-  const candidate: Revision = { revision: state.lastRevision + 1, generation: wish.generation, template };
+  // A table that was restored does not know of revisions that were made since, and one of them may still run.
+  const last = Math.max(state.lastRevision, ...platform.revisions.map(({ revision }) => revision));
+  const candidate: Revision = { revision: last + 1, generation: wish.generation, template };
   return {
     state: {
       ...state,

@@ -157,6 +157,20 @@ describe('ECS platform on ministack, which replaces tasks', () => {
     });
   });
 
+  test('a revision’s number that was another version’s, before the table was restored, runs its own', async () => {
+    await serve(orderOf(1));
+    await serve(orderOf(2));
+    await serve(orderOf(1));
+    await serve(orderOf(2, { version: 3 }));
+    const { taskDefinition } = await it.ecs.send(
+      new DescribeTaskDefinitionCommand({ taskDefinition: (await service())?.taskDefinition }),
+    );
+    expect(taskDefinition?.containerDefinitions?.[0]?.environment).toContainEqual({
+      name: 'CAIRN_MODEL_VERSION',
+      value: '3',
+    });
+  });
+
   test('a fixed number of replicas is set in place', async () => {
     await serve(orderOf(1));
     await it.platform.scale(REF, { min: 3, max: 3 });

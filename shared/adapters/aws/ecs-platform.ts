@@ -27,7 +27,7 @@ import { newestDeployment, observeService, oldOf } from './ecs-observation.ts';
 import { CONTAINER, type EcsPlatformOptions, PORT } from './ecs-options.ts';
 import { ensureRouting, type Routing, removeRouting } from './ecs-routing.ts';
 import { setReplicas, stopScaling } from './ecs-scaling.ts';
-import { taskDefinition } from './ecs-task-definition.ts';
+import { isOf, taskDefinition } from './ecs-task-definition.ts';
 
 /** Seconds in which the load balancer's checks do not count: a task first fetches its files. */
 const GRACE = 600;
@@ -65,9 +65,9 @@ export function openEcsPlatform(options: EcsPlatformOptions & { readonly clock: 
     const known = await ecs
       .send(new DescribeTaskDefinitionCommand({ taskDefinition: family }))
       .catch(missing);
-    if (known?.taskDefinition?.taskDefinitionArn && known.taskDefinition.status === 'ACTIVE') {
-      return known.taskDefinition.taskDefinitionArn;
-    }
+    const { taskDefinition: there } = known ?? {};
+    if (there?.taskDefinitionArn && there.status === 'ACTIVE' && isOf(there, order))
+      return there.taskDefinitionArn;
     const made = await ecs.send(
       new RegisterTaskDefinitionCommand(taskDefinition(order, await order.filesToken(), options)),
     );

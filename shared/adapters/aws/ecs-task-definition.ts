@@ -1,4 +1,4 @@
-import type { RegisterTaskDefinitionCommandInput } from '@aws-sdk/client-ecs';
+import type { RegisterTaskDefinitionCommandInput, TaskDefinition } from '@aws-sdk/client-ecs';
 import type { RolloutOrder } from '../../ports/serving-platform.ts';
 import { filesDigest } from '../../serving/files-digest.ts';
 import { runtimeOf } from '../../serving/runtime.ts';
@@ -99,6 +99,18 @@ export function taskDefinition(
       value,
     })),
   };
+}
+
+/** Whether a task definition is of this version with these files: in a table that was restored, its revision's number may be of others. */
+export function isOf(
+  { containerDefinitions = [] }: TaskDefinition,
+  { version, files }: RolloutOrder,
+): boolean {
+  const [{ environment = [] } = {}] = containerDefinitions;
+  const of = new Map(environment.map(({ name, value }) => [name, value]));
+  return (
+    of.get('CAIRN_MODEL_VERSION') === String(version) && of.get('CAIRN_FILES_DIGEST') === filesDigest(files)
+  );
 }
 
 interface TaskServer {

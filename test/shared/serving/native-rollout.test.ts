@@ -57,6 +57,20 @@ describe('a rollout by the platform itself', () => {
     expect(simulation.actions).toHaveLength(1);
   });
 
+  test('takes no number that runs already, where the table was restored to before it', () => {
+    const simulation = served();
+    const before = simulation.state;
+    want(simulation, 2, { strategy: atOnce });
+    simulation.pass(3);
+    expect(simulation.rollout).toMatchObject({ revision: 2, phase: 'succeeded' });
+    simulation.state = before;
+    simulation.events = [];
+    want(simulation, 3, { strategy: atOnce });
+    expect(simulation.events).toMatchObject([{ type: 'rollout-started', to: { revision: 3 } }]);
+    simulation.pass(3);
+    expect(simulation.state.current).toMatchObject({ revision: 3, template: { version: 3 } });
+  });
+
   test('tells the share that the platform gives, whatever the strategy says', () => {
     const simulation = served();
     want(simulation, 2, { strategy: { type: 'linear', stepPercent: 20, stepSeconds: 60, bakeSeconds: 60 } });

@@ -10,6 +10,7 @@ import {
 import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
 import type { EcsPlatformOptions } from '../../../../shared/adapters/aws/ecs-options.ts';
 import { openEcsPlatform } from '../../../../shared/adapters/aws/ecs-platform.ts';
+import { filesDigest } from '../../../../shared/serving/files-digest.ts';
 import { type Answer, answeringHandler, type Sent } from './answering-handler.ts';
 
 export const REF = { workspace: 'default', endpoint: 'digits' };
@@ -64,6 +65,9 @@ export const backTo = (revision: number, reason: string): ServiceDeployment['rol
   serviceRevisionArn: serviceRevisionArn(revision),
   reason,
 });
+
+/** The files of every version. */
+export const FILES = [{ path: 'model.onnx', size: 10, sha256: 'a'.repeat(64), key: 'k' }];
 
 export interface Account {
   readonly service?: Service;
@@ -125,8 +129,18 @@ export function documentedEcs(account: Account, changes: Partial<EcsPlatformOpti
         };
       case 'DescribeTaskDefinition': {
         const revision = Number(/_r(\d+)/.exec(one.body.taskDefinition)?.[1]);
+        const environment = [
+          { name: 'CAIRN_MODEL_VERSION', value: String(revision) },
+          { name: 'CAIRN_FILES_DIGEST', value: filesDigest(FILES) },
+        ];
         return {
-          body: { taskDefinition: { taskDefinitionArn: taskDefinitionArn(revision), status: 'ACTIVE' } },
+          body: {
+            taskDefinition: {
+              taskDefinitionArn: taskDefinitionArn(revision),
+              status: 'ACTIVE',
+              containerDefinitions: [{ environment }],
+            },
+          },
         };
       }
       case 'DescribeTargetGroups': {
