@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,6 +13,8 @@ export type Outputs = Readonly<Record<'CairnData' | 'Cairn', Readonly<Record<str
 
 export interface Installation {
   readonly outputs: Outputs;
+  /** What a shell needs for the project's own scripts to mean this account and context. */
+  readonly env: Readonly<Record<string, string>>;
   /** Runs an npm script of the project's on the same account, with the same context. */
   run(script: 'deploy' | 'diff' | 'destroy', ...args: string[]): Promise<{ code: number; output: string }>;
   remove(): Promise<void>;
@@ -25,10 +27,14 @@ export async function deployed(
 ): Promise<Installation> {
   const dir = await mkdtemp(join(tmpdir(), 'cairn-cdk-'));
   const emulator = { url: endpoint, architecture: process.arch === 'arm64' ? 'ARM64' : 'X86_64' };
-  const settings = Object.entries({ 'cairn:emulator': emulator, ...context }).flatMap(([key, value]) => [
-    '-c',
-    `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-  ]);
+  // CDK's settings of a user, beside those of the project.
+  const settings = {
+    context: { 'cairn:emulator': emulator, ...context },
+    output: join(dir, 'cdk.out'),
+    notices: false,
+    requireApproval: 'never',
+  };
+  await writeFile(join(dir, '.cdk.json'), JSON.stringify(settings));
   const env = {
     PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
     HOME: dir,
@@ -42,9 +48,8 @@ export async function deployed(
     AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
   };
   const npm = async (script: string, ...args: string[]) => {
-    const options = ['--output', join(dir, 'cdk.out'), '--no-notices', ...settings];
     try {
-      const { stdout, stderr } = await exec('npm', ['run', script, '--', ...args, ...options], {
+      const { stdout, stderr } = await exec('npm', ['run', script, '--', ...args], {
         cwd: PROJECT,
         env,
         maxBuffer: 64 * 1024 * 1024,
@@ -61,9 +66,10 @@ export async function deployed(
   };
   const file = join(dir, 'outputs.json');
   await must('cdk', 'bootstrap');
-  await must('deploy', '--require-approval', 'never', '--outputs-file', file);
+  await must('deploy', '--outputs-file', file);
   return {
     outputs: JSON.parse(await readFile(file, 'utf8')) as Outputs,
+    env,
     run: npm,
     remove: () => rm(dir, { recursive: true, force: true }),
   };
