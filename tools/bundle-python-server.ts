@@ -26,7 +26,7 @@ async function bundlePythonServer(outdir: string): Promise<void> {
     },
   });
   await writeFile(join(outdir, 'health-check.mjs'), HEALTH_CHECK);
-  for (const file of ['main.py', 'failures.py', 'landlock.py', 'requirements.txt'])
+  for (const file of ['main.py', 'answers.py', 'failures.py', 'landlock.py', 'requirements.txt'])
     await copyFile(join(SOURCES, file), join(outdir, file));
 }
 

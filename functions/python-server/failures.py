@@ -2,6 +2,7 @@
 
 import traceback
 
+from answers import response_of
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from mlflow.exceptions import MlflowException
@@ -19,6 +20,9 @@ class Runtime(MLflowRuntime):
             raise
         except Exception as error:
             raise MLServerError(f"The request cannot be read: {error}") from error
+
+    def encode_response(self, payload, default_codec=None):
+        return response_of(payload, self.name, self.version)
 
 
 def status_of(error):

@@ -171,6 +171,58 @@ test('a LightGBM model and one with code of its own answer what load_model predi
   expect((await coded(1, 3)).body).toEqual({ predictions: [1.5, 9.5] });
 }, 900_000);
 
+test('whatever a function returns is answered in tensors', async () => {
+  const deployed = await cli.run(['deploy', 'returns@1', ...NO_BAKE]);
+  expect(deployed.status, deployed.stderr).toBe(0);
+  const numbers = (datatype: string, shape: number[], data: unknown[], name = 'output-1') => ({
+    name,
+    datatype,
+    shape,
+    data,
+    parameters: { content_type: 'np' },
+  });
+  const texts = (data: string[], name = 'output-1', contentType = 'str') => ({
+    name,
+    datatype: 'BYTES',
+    shape: [data.length, 1],
+    data,
+    parameters: { content_type: contentType },
+  });
+  const json = (data: string[], name?: string) => texts(data, name, 'pd_json');
+  const answers = {
+    numbers: [numbers('FP64', [2, 1], [1.5, 2])],
+    missing: [numbers('FP64', [2, 1], [1, null])],
+    texts: [texts(['a', 'é'])],
+    mixed: [json(['1', '"a"'])],
+    nested: [numbers('INT64', [2, 2], [1, 2, 3, 4])],
+    ragged: [json(['[1]', '[2, 3]'])],
+    scalar: [numbers('FP64', [1, 1], [2.5])],
+    text: [texts(['a'])],
+    array: [numbers('FP32', [2, 2], [1, 2, 3, 4])],
+    objects: [texts(['a', 'b'])],
+    series: [numbers('BOOL', [2, 1], [true, false], 'flag')],
+    nullable: [numbers('FP64', [2, 1], [1, null])],
+    table: [
+      numbers('INT64', [2, 1], [1, 2], 'n'),
+      texts([expect.stringMatching(/^2026-01-01T00:00:00/), expect.stringMatching(/^2026-01-02T/)], 'day'),
+      json(['{"k": 1}', 'null'], '3'),
+    ],
+    lists: [numbers('INT64', [2, 1], [1, 2], 'n'), texts(['a', 'b'], 'label'), json(['{"k": 1}'], 'more')],
+    rows: [numbers('INT64', [2, 1], [1, 2], 'n'), texts(['a', 'b'], 'label')],
+    'odd rows': [json(['{"n": 1}', '{"label": "b"}'])],
+  };
+  const answered: Record<string, unknown> = {};
+  for (const kind of Object.keys(answers)) {
+    const inputs = [texts([kind], 'kind')];
+    const { body } = await server.api('POST', '/endpoints/default/returns/v2/models/returns/infer', {
+      inputs,
+      parameters: { content_type: 'pd' },
+    });
+    answered[kind] = body.outputs ?? body;
+  }
+  expect(answered).toEqual(answers);
+}, 600_000);
+
 test('what a model raises is its own fault, which alarms count, and its logs say where', async () => {
   expect(await coded(-0.5)).toMatchObject({ status: 500, body: { error: expect.any(String) } });
   const inputs = [{ name: 'x', datatype: 'FP64', shape: [1, 1], data: [-0.5] }];

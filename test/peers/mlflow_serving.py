@@ -106,6 +106,38 @@ with mlflow.start_run():
         registered_model_name="coded",
     )
 helper.unlink()
+
+
+class Returns(mlflow.pyfunc.PythonModel):
+    """Answers with what it is asked for: everything that a function of Python may return."""
+
+    def predict(self, context, model_input, params=None):
+        import numpy as np
+        import pandas as pd
+
+        table = pd.DataFrame({"n": [1, 2], "day": pd.to_datetime(["2026-01-01", "2026-01-02"]), 3: [{"k": 1}, None]})
+        return {
+            "numbers": [1.5, 2],
+            "missing": [1, None],
+            "texts": ["a", "é"],
+            "mixed": [1, "a"],
+            "nested": [[1, 2], [3, 4]],
+            "ragged": [[1], [2, 3]],
+            "scalar": 2.5,
+            "text": "a",
+            "array": np.array([[1, 2], [3, 4]], dtype="float32"),
+            "objects": np.array(["a", "b"], dtype=object),
+            "series": pd.Series([True, False], name="flag"),
+            "nullable": pd.Series([1, None], dtype="Int64"),
+            "table": table,
+            "lists": {"n": [1, 2], "label": ["a", "b"], "more": {"k": 1}},
+            "rows": [{"n": 1, "label": "a"}, {"n": 2, "label": "b"}],
+            "odd rows": [{"n": 1}, {"label": "b"}],
+        }[model_input["kind"].iloc[0]]
+
+
+with mlflow.start_run():
+    mlflow.pyfunc.log_model(name="returns", python_model=Returns(), pip_requirements=more, registered_model_name="returns")
 trees = mlflow.pyfunc.load_model("models:/trees/1").predict(rows).tolist()
 
 note = Path("note.txt")
