@@ -2,9 +2,11 @@ import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import { type ListPage, listPage, type PageRequest } from '../ports/page.ts';
 import type { Ports } from '../ports/ports.ts';
-import type { Op } from '../ports/table.ts';
+import type { Op, Table } from '../ports/table.ts';
 import { getWorkspace } from '../registry/workspace.ts';
-import { deletedKey, deletedPartition, paddedTime } from './keys.ts';
+import { deletedKey, deletedPartition, paddedTime, runKey } from './keys.ts';
+import type { Run } from './run.ts';
+import { standingRun } from './standing.ts';
 
 export const DELETED_KINDS = ['run', 'experiment', 'logged-model'] as const;
 export type DeletedKind = (typeof DELETED_KINDS)[number];
@@ -35,7 +37,10 @@ export const forgetDeleted = (
 ): Op[] =>
   deletedAt === undefined ? [] : [{ delete: deletedKey(workspace, deletedAt, kind, id), if: 'any' }];
 
-/** A page of the workspace's deleted runs, experiments and logged models, those that were deleted first first. */
+/**
+ * A page of the workspace's deleted runs, experiments and logged models, those that were deleted first first. The runs that were
+ * deleted with their experiment are not told apart from it; one that came back with it is not there.
+ */
 export async function listDeleted(
   ports: Ports,
   caller: Caller,
@@ -46,5 +51,22 @@ export async function listDeleted(
   const found = await ports.table.query({ pk: deletedPartition(workspace), ...page });
   const end = before === undefined ? -1 : found.items.findIndex(({ sk }) => sk >= paddedTime(before));
   const wanted = end < 0 ? found : { items: found.items.slice(0, end), more: false };
-  return listPage(wanted, ({ body }) => body as Deleted);
+  const there = await Promise.all(
+    wanted.items.map(({ body }) => isThere(ports.table, body as Deleted, before)),
+  );
+  const stays = new Set(wanted.items.filter((_, index) => there[index]));
+  return listPage(wanted, (item) => (stays.has(item) ? (item.body as Deleted) : undefined));
+}
+
+/** A run may have come back with its experiment, or been deleted again with it, later. */
+async function isThere(
+  table: Table,
+  { kind, id }: Deleted,
+  before = Number.POSITIVE_INFINITY,
+): Promise<boolean> {
+  if (kind !== 'run') return true;
+  const item = await table.get(runKey(id));
+  if (!item) return false;
+  const { lifecycle, deletedAt = 0 } = await standingRun(table, item.body as Run);
+  return lifecycle === 'deleted' && deletedAt < before;
 }

@@ -9,6 +9,7 @@ import { ConditionFailed, type Item, type Table } from '../ports/table.ts';
 import { getWorkspace } from '../registry/workspace.ts';
 import { forgetDeleted, noteDeleted } from './deleted.ts';
 import { experimentChain, experimentKey, experimentNameKey, experimentsPartition } from './keys.ts';
+import { turnOf } from './standing.ts';
 
 /** A folder of runs and logged models. */
 export interface Experiment {
@@ -21,6 +22,8 @@ export interface Experiment {
   readonly artifactLocation?: string;
   readonly lifecycle: Lifecycle;
   readonly deletedAt?: number;
+  /** How often it was deleted or restored: each time its runs are so with it. */
+  readonly turn?: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -161,6 +164,7 @@ export async function updateExperiment(
       name,
       lifecycle,
       ...(deletedAt === undefined ? {} : { deletedAt }),
+      ...(patch.lifecycle === undefined ? {} : { turn: turnOf(before) + 1 }),
       tags: merge(before.tags, patch.tags ?? {}),
       updatedAt: now,
     };

@@ -31,6 +31,7 @@ import {
 } from './keys.ts';
 import { findLoggedModel, type LoggedModel, loggedModelNotFound } from './logged-model.ts';
 import { findRun, type Run, runNotFound } from './run.ts';
+import { standingRun } from './standing.ts';
 
 /** What is to be removed for good. */
 export interface PurgeTarget {
@@ -238,7 +239,9 @@ async function deletedOf(
   before: number | undefined,
 ): Promise<{ deleted: Deleted; ops: readonly Op[] }> {
   const { item, entry } = await recordOf(ports, { workspace, kind, id });
-  const { name, lifecycle, deletedAt = 0 } = item.body;
+  const { name } = item.body;
+  const { lifecycle, deletedAt = 0 } =
+    kind === 'run' ? await standingRun(ports.table, item.body as Run) : item.body;
   const experiment = 'experiment' in item.body ? item.body.experiment : id;
   if (lifecycle !== 'deleted')
     throw new CairnError('NOT_DELETED', `The ${WORDS[kind]} ${id} is not deleted.`, 'id');

@@ -26,6 +26,7 @@ import {
 import { type Metric, metricOf, type Point } from './metric.ts';
 import { randomName } from './random-name.ts';
 import type { DatasetInput, ModelInput, ModelOutput } from './run-inputs.ts';
+import { standing, standingRun, turnOf } from './standing.ts';
 
 /** One execution that logged parameters, metrics and artifacts. */
 export interface Run {
@@ -39,8 +40,11 @@ export interface Run {
   readonly status: RunStatus;
   readonly startTime: number;
   readonly endTime?: number;
+  /** As it was set last; {@link standing} tells whether its experiment was deleted or restored since. */
   readonly lifecycle: Lifecycle;
   readonly deletedAt?: number;
+  /** The experiment's turn when it was set. */
+  readonly turn?: number;
   /** Where its artifacts are, if that is a place that Cairn does not keep. */
   readonly artifactLocation?: string;
   readonly createdBy: string;
@@ -101,6 +105,7 @@ export async function createRun(
     status: 'RUNNING',
     startTime,
     lifecycle: 'active',
+    turn: turnOf(experiment),
     ...(experiment.artifactLocation === undefined
       ? {}
       : { artifactLocation: `${experiment.artifactLocation.replace(/\/$/, '')}/${id}/artifacts` }),
@@ -133,7 +138,7 @@ export async function getRun(ports: Pick<Ports, 'table'>, caller: Caller, id: st
   const detail = await readRun(ports.table, id);
   if (!detail) throw runNotFound(id);
   authorize(caller, 'viewer', { workspace: detail.run.workspace });
-  return detail;
+  return { ...detail, run: await standingRun(ports.table, detail.run) };
 }
 
 /** A run and all that was logged to it: one query. */
@@ -172,11 +177,11 @@ export async function findRun(table: Table, id: string): Promise<Item<Run>> {
   return item as Item<Run>;
 }
 
-/** The run, if the caller may log to it. @throws CairnError `RUN_NOT_FOUND`, `INVALID_ARGUMENT` for a deleted one */
+/** The run's record, if the caller may log to it. @throws CairnError `RUN_NOT_FOUND`, `INVALID_ARGUMENT` for a deleted one */
 export async function writableRun(table: Table, caller: Caller, id: string): Promise<Item<Run>> {
   const item = await findRun(table, id);
   authorize(caller, 'contributor', { workspace: item.body.workspace });
-  if (item.body.lifecycle === 'active') return item;
+  if ((await standingRun(table, item.body)).lifecycle === 'active') return item;
   throw new CairnError('INVALID_ARGUMENT', `The run ${id} must be in the 'active' state.`, 'run_id');
 }
 
@@ -199,7 +204,7 @@ export async function updateRun(
     if (after.name !== before.name)
       ops.push(await putNamed(ports.table, id, TAG_PREFIX, RUN_NAME_TAG, after.name));
     await ports.table.transact(ops);
-    return after;
+    return { ...after, lifecycle: 'active' };
   });
 }
 
@@ -215,7 +220,10 @@ async function putNamed<Value>(
   return { put: namedItem(run, prefix, key, value), if: found ? { rev: found.rev } : 'absent' };
 }
 
-/** Deletes a run or brings it back; its record, metrics and artifacts stay. An event of its experiment tells it. */
+/**
+ * Deletes a run or brings it back; its record, metrics and artifacts stay. An event of its experiment tells it. Nothing happens where
+ * it is so already.
+ */
 export async function setRunLifecycle(
   ports: Ports,
   caller: Caller,
@@ -224,23 +232,24 @@ export async function setRunLifecycle(
 ): Promise<void> {
   const { body: found } = await findRun(ports.table, id);
   authorize(caller, 'contributor', { workspace: found.workspace });
-  const { body: experiment } = await findExperiment(ports, found.workspace, found.experiment);
   await exclusively(experimentChain(found.workspace, found.experiment), async () => {
+    const { body: experiment } = await findExperiment(ports, found.workspace, found.experiment);
     const { body: before, rev } = await findRun(ports.table, id);
-    if (before.lifecycle === lifecycle) {
-      throw new CairnError('INVALID_ARGUMENT', `The run ${id} is ${lifecycle} already.`, 'run_id');
-    }
+    if (standing(before, experiment).lifecycle === lifecycle) return;
     const action = lifecycle === 'deleted' ? 'run.deleted' : 'run.restored';
     const subject = `${experiment.name}/${before.name}`;
     const { deletedAt: deletedBefore, ...rest } = before;
     const deletedAt = ports.clock.now();
-    const after: Run = lifecycle === 'deleted' ? { ...rest, lifecycle, deletedAt } : { ...rest, lifecycle };
+    const set = { ...rest, lifecycle, turn: turnOf(experiment) };
+    const after: Run = lifecycle === 'deleted' ? { ...set, deletedAt } : set;
     const { name, workspace } = before;
     await commit(ports, caller, { ...changeOf(experiment, action), subject, before: { run: id } }, [
       { put: { ...runKey(id), body: after }, if: { rev } },
-      ...(lifecycle === 'deleted'
-        ? [noteDeleted(workspace, { kind: 'run', id, name, experiment: experiment.id, deletedAt })]
-        : forgetDeleted(workspace, 'run', id, deletedBefore)),
+      // Of one that its experiment brought back it is noted still.
+      ...(after.deletedAt === deletedBefore ? [] : forgetDeleted(workspace, 'run', id, deletedBefore)),
+      ...(after.deletedAt === undefined || after.deletedAt === deletedBefore
+        ? []
+        : [noteDeleted(workspace, { kind: 'run', id, name, experiment: experiment.id, deletedAt })]),
     ]);
   });
 }

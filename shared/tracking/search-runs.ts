@@ -4,9 +4,11 @@ import type { Ports } from '../ports/ports.ts';
 import { type Clause, type FilterFields, fulfils, LOGGED_ENTITIES, parseFilter } from '../search/filter.ts';
 import { keysetPage, notOfThisSearch, positionOf, positionToken } from '../search/keyset-page.ts';
 import { parseOrder } from '../search/order-by.ts';
-import { runEntryKey, runsPartition } from './keys.ts';
+import type { Experiment } from './experiment.ts';
+import { experimentKey, runEntryKey, runsPartition } from './keys.ts';
 import { newestFirst } from './newest-first.ts';
 import { type RunDetail, readRun } from './run.ts';
+import { standing } from './standing.ts';
 import type { ViewType } from './view-type.ts';
 
 const START = { name: 'startTime', type: 'number' } as const;
@@ -48,6 +50,8 @@ export interface RunSearch {
   readonly artifactUri: (detail: RunDetail) => string;
 }
 
+type Wanted = (detail: RunDetail) => boolean;
+
 const CONTEXT_TAG = 'mlflow.data.context';
 
 /**
@@ -62,7 +66,7 @@ export async function searchRuns(
   authorize(caller, 'viewer', { workspace: search.workspace });
   const clauses = parseFilter(search.filter, RUN_FIELDS);
   const orders = parseOrder(search.orderBy, RUN_FIELDS);
-  const wanted = (detail: RunDetail) =>
+  const wanted: Wanted = (detail) =>
     (search.view === 'ALL' || (search.view === 'DELETED_ONLY') === (detail.run.lifecycle === 'deleted')) &&
     clauses.every((clause) => holds(detail, clause, search.artifactUri));
   const [only, ...others] = search.experiments;
@@ -70,7 +74,7 @@ export async function searchRuns(
     return newestRuns(ports, search, only, wanted);
   const found: RunDetail[] = [];
   for (const experiment of search.experiments)
-    for await (const detail of runsOf(ports, search.workspace, experiment))
+    for await (const detail of await runsOf(ports, search.workspace, experiment))
       if (wanted(detail)) found.push(detail);
   const byStart = { entity: 'attribute', key: 'startTime', ascending: false } as const;
   const byId = { entity: 'attribute', key: 'id', ascending: true } as const;
@@ -93,11 +97,11 @@ async function newestRuns(
   ports: Ports,
   { workspace, limit, pageToken }: RunSearch,
   experiment: string,
-  wanted: (detail: RunDetail) => boolean,
+  wanted: Wanted,
 ): Promise<{ items: readonly RunDetail[]; next?: string }> {
   const items: RunDetail[] = [];
   const start = pageToken ? entryOf(pageToken) : undefined;
-  for await (const detail of runsOf(ports, workspace, experiment, start)) {
+  for await (const detail of await runsOf(ports, workspace, experiment, start)) {
     if (!wanted(detail)) continue;
     const last = items.at(-1)?.run;
     if (items.length === limit && last)
@@ -108,13 +112,18 @@ async function newestRuns(
 }
 
 /** The runs of an experiment, newest start first. */
-function runsOf(
+async function runsOf(
   ports: Ports,
   workspace: string,
   experiment: string,
   start?: string,
-): AsyncGenerator<RunDetail> {
-  return newestFirst(ports, runsPartition(workspace, experiment), (id) => readRun(ports.table, id), start);
+): Promise<AsyncGenerator<RunDetail>> {
+  const item = await ports.table.get(experimentKey(workspace, experiment));
+  const read = async (id: string) => {
+    const detail = await readRun(ports.table, id);
+    return detail && { ...detail, run: standing(detail.run, item?.body as Experiment | undefined) };
+  };
+  return newestFirst(ports, runsPartition(workspace, experiment), read, start);
 }
 
 function holds(detail: RunDetail, clause: Clause, artifactUri: RunSearch['artifactUri']): boolean {

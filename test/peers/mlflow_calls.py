@@ -472,8 +472,54 @@ for view in ["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]:
 post("runs/delete", run_id="0" * 32)
 post("runs/restore", run_id=D)
 get("runs/get", run_id=D)
+post("runs/delete", run_id=D)
+post("runs/delete", run_id=D)
+post("runs/restore", run_id=D)
+post("runs/restore", run_id=D)
+
+
+def runs_by_view(experiment):
+    """Which runs each view has, and what a run says of itself."""
+    for view in ["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]:
+        for order in [[], ["attributes.start_time"]]:
+            answer = call(
+                "POST",
+                "runs/search",
+                {"experiment_ids": [experiment], "run_view_type": view, "order_by": order, "max_results": 10},
+                show=False,
+            )
+            found = [(shown(run["info"]["run_id"]), run["info"]["lifecycle_stage"]) for run in answer.get("runs", [])]
+            print(json.dumps({view: found}))
+
+
+# The runs of an experiment go and come back with it, those too that were deleted before.
+KEPT, GONE = (
+    named(name, call("POST", "runs/create", {"experiment_id": DOGS, "run_name": name, "start_time": start}, show=False)["run"]["info"]["run_id"])
+    for name, start in [("kept", 1700000000001), ("gone", 1700000000002)]
+)
+post("runs/delete", run_id=GONE)
 post("experiments/delete", experiment_id=DOGS)
 post("runs/create", experiment_id=DOGS)
+runs_by_view(DOGS)
+get("runs/get", run_id=KEPT)
+post("runs/log-metric", run_id=KEPT, key="loss", value=0.1, timestamp=1700000000000, step=0)
+post("runs/log-batch", run_id=KEPT, params=[tag("a", "b")])
+post("runs/set-tag", run_id=KEPT, key="a", value="b")
+post("runs/delete-tag", run_id=KEPT, key="a")
+post("runs/update", run_id=KEPT, status="FINISHED", end_time=1700000000009)
+post("runs/log-inputs", run_id=KEPT, datasets=[])
+post("runs/delete", run_id=KEPT)
+post("runs/restore", run_id=KEPT)
+runs_by_view(DOGS)
+post("runs/log-metric", run_id=KEPT, key="loss", value=0.1, timestamp=1700000000000, step=0)
+post("experiments/restore", experiment_id=DOGS)
+runs_by_view(DOGS)
+post("runs/set-tag", run_id=GONE, key="a", value="b")
+post("runs/update", run_id=GONE, status="FINISHED", end_time=1700000000009)
+post("runs/delete", run_id=GONE)
+runs_by_view(DOGS)
+post("experiments/delete", experiment_id=DOGS)
+runs_by_view(DOGS)
 
 # Logged models
 answer = call(

@@ -2,10 +2,11 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { verifyAudit } from '../../../shared/audit/verify.ts';
+import type { Item } from '../../../shared/ports/table.ts';
 import { GRACE_MS } from '../../../shared/storage/garbage.ts';
 import { putArtifact } from '../../../shared/tracking/artifact.ts';
 import type { DeletedKind } from '../../../shared/tracking/deleted.ts';
-import { TRACKING_PURGES } from '../../../shared/tracking/keys.ts';
+import { experimentKey, runKey, TRACKING_PURGES } from '../../../shared/tracking/keys.ts';
 import { finishPurges, purge } from '../../../shared/tracking/purge.ts';
 import { createRun } from '../../../shared/tracking/run.ts';
 import { interrupted } from '../../support/interrupted-ports.ts';
@@ -142,6 +143,57 @@ test('what is not deleted, or not long enough, stays', async () => {
   await api.post('experiments/delete', { experiment_id: '0' });
   expect((await purgeOf('experiment', '0')).json).toMatchObject({ code: 'INVALID_ARGUMENT', field: 'id' });
   expect((await purgeOf('run', 'nobody')).json).toMatchObject({ code: 'RUN_NOT_FOUND' });
+});
+
+test('a run that came back with its experiment is not listed and not purged, one that went with it is purged', async () => {
+  const { run, experiment } = await fullRun();
+  const { json } = await api.post('runs/create', { experiment_id: experiment, start_time: 2 });
+  const other: string = json.run.info.run_id;
+  await api.post('runs/delete', { run_id: run });
+  api.ports.clock.advance(1000);
+  const between = new Date(api.ports.clock.now()).toISOString();
+  expect(await listed(`?deletedBefore=${between}`)).toMatchObject([{ id: run }]);
+  await api.post('experiments/delete', { experiment_id: experiment });
+  // It was deleted again, as MLflow has it: `--older-than` counts from then.
+  expect(await listed(`?deletedBefore=${between}`)).toEqual([]);
+  expect((await purgeOf('run', run, { deletedBefore: between })).json).toMatchObject({ code: 'NOT_DELETED' });
+  expect(await listed()).toMatchObject([{ id: run }, { id: experiment }]);
+  await api.post('experiments/restore', { experiment_id: experiment });
+  expect(await listed()).toEqual([]);
+  expect((await purgeOf('run', run)).json).toMatchObject({ code: 'NOT_DELETED' });
+  await api.post('runs/delete', { run_id: run });
+  expect(await listed()).toMatchObject([{ id: run }]);
+  await api.post('experiments/delete', { experiment_id: experiment });
+  expect((await purgeOf('run', other)).json).toMatchObject({ runs: 1, complete: true });
+  expect((await purgeOf('run', run)).json).toMatchObject({ runs: 1, complete: true });
+  expect(await listed()).toMatchObject([{ id: experiment }]);
+  expect((await purgeOf('experiment', experiment)).json).toMatchObject({ runs: 0, loggedModels: 1 });
+  expect(partitionsNaming(run)).toEqual([]);
+});
+
+test('a run that is deleted, back with its experiment and deleted within one millisecond is listed once', async () => {
+  const { run, experiment } = await fullRun();
+  await api.post('runs/delete', { run_id: run });
+  await api.post('experiments/delete', { experiment_id: experiment });
+  await api.post('experiments/restore', { experiment_id: experiment });
+  expect((await api.post('runs/delete', { run_id: run })).status).toBe(200);
+  expect(await listed()).toMatchObject([{ kind: 'run', id: run }]);
+  await api.post('runs/restore', { run_id: run });
+  expect(await listed()).toEqual([]);
+});
+
+test('the runs of an experiment that was deleted before turns were counted are deleted with it', async () => {
+  const { run, experiment } = await fullRun();
+  await api.post('experiments/delete', { experiment_id: experiment });
+  for (const key of [experimentKey('default', experiment), runKey(run)]) {
+    const { body, rev } = (await api.ports.table.get(key)) as Item<{ turn: number }>;
+    const { turn: _, ...before } = body;
+    await api.ports.table.transact([{ put: { ...key, body: before }, if: { rev } }]);
+  }
+  const stage = async () => (await api.get(`runs/get?run_id=${run}`)).json.run.info.lifecycle_stage;
+  expect(await stage()).toBe('deleted');
+  await api.post('experiments/restore', { experiment_id: experiment });
+  expect(await stage()).toBe('active');
 });
 
 test('a run of another workspace is not found', async () => {
