@@ -3,8 +3,14 @@ import { allows } from '../access/grant.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Item } from '../ports/table.ts';
 import { type Clause, fulfils, parseFilter, predicate, tagOf } from '../search/filter.ts';
-import { offsetOf, offsetPage } from '../search/offset-page.ts';
-import { compareBy, parseOrder } from '../search/order-by.ts';
+import {
+  keysetPage,
+  notOfThisSearch,
+  positionOf,
+  positionToken,
+  type SortTerm,
+} from '../search/keyset-page.ts';
+import { parseOrder } from '../search/order-by.ts';
 import { describeAll, type FoundModel, lastUpdates } from './found-model.ts';
 import { modelEntryKey, modelsPartition } from './keys.ts';
 import { modelsOf, type StoredModel } from './model.ts';
@@ -32,13 +38,15 @@ export async function findModels(
   const byName = orders.every(({ key }) => key === 'name');
   const descending = byName && orders[0]?.ascending === false;
   // By name they come in order: what is behind the page need not be read.
-  const enough = byName ? offsetOf(search.pageToken) + search.limit + 1 : Number.POSITIVE_INFINITY;
+  const enough = byName ? search.limit + 1 : Number.POSITIVE_INFINITY;
+  const after = byName && search.pageToken ? nameOf(search.pageToken) : undefined;
   // Where nothing but names is asked about, nearly all that is read is shown.
   const shownOnly = !clauses.some(({ entity }) => entity === 'tag');
   const found: StoredModel[] = [];
   for await (const ids of visibleIds(ports, caller, search.workspace, clauses, {
     wanted: enough,
     descending,
+    after,
   })) {
     for (let at = 0; at < ids.length && found.length < enough; ) {
       const missing = Math.max(enough - found.length, READ_AT_LEAST);
@@ -50,24 +58,31 @@ export async function findModels(
     if (found.length >= enough) break;
   }
   if (byName) {
-    const page = offsetPage(found, search.pageToken, search.limit);
-    return { ...page, items: await describeAll(ports.table, page.items) };
+    const page = found.slice(0, search.limit);
+    const items = await describeAll(ports.table, page);
+    const last = page.at(-1);
+    return last && found.length > page.length ? { items, next: positionToken([last.name]) } : { items };
   }
   const times = await lastUpdates(ports.table, found);
   const dated = found.map((model, index) => ({ model, lastUpdated: times[index] ?? model.updatedAt }));
-  dated.sort((a, b) => {
-    for (const { key, ascending } of orders) {
-      const difference =
-        key === 'name'
-          ? compareBy(a.model.name, b.model.name, ascending)
-          : compareBy(a.lastUpdated, b.lastUpdated, ascending);
-      if (difference !== 0) return difference;
-    }
-    return compareBy(a.model.name, b.model.name, true);
-  });
-  const page = offsetPage(dated, search.pageToken, search.limit);
+  const terms: SortTerm<(typeof dated)[number]>[] = [
+    ...orders.map(({ key, ascending }) => ({
+      value: ({ model, lastUpdated }: (typeof dated)[number]) => (key === 'name' ? model.name : lastUpdated),
+      ascending,
+    })),
+    { value: ({ model }) => model.name, ascending: true },
+    { value: ({ model }) => model.id, ascending: true },
+  ];
+  const page = keysetPage(dated, terms, search.pageToken, search.limit);
   const models = page.items.map(({ model }) => model);
   return { ...page, items: await describeAll(ports.table, models) };
+}
+
+/** Where a page by name ended. @throws CairnError `INVALID_ARGUMENT` about the field `page_token` */
+function nameOf(pageToken: string): string {
+  const name = ModelName.safeParse(positionOf(pageToken, 1)[0]);
+  if (name.success) return name.data;
+  throw notOfThisSearch();
 }
 
 const holds = (model: StoredModel, clause: Clause) =>
@@ -76,6 +91,12 @@ const holds = (model: StoredModel, clause: Clause) =>
 const MODELS_AT_ONCE = 100;
 const NAMES_AT_ONCE = 1000;
 const READ_AT_LEAST = 10;
+
+interface Names {
+  readonly wanted?: number;
+  readonly descending?: boolean;
+  readonly after?: string | undefined;
+}
 
 /** The models that the caller may see and the filter's clauses about names leave, by name, some at a time. */
 export async function* visibleModels(
@@ -90,13 +111,16 @@ export async function* visibleModels(
   }
 }
 
-/** Their ids: of the models themselves nothing is read. `wanted` is how many the caller can use at most. */
+/**
+ * Their ids: of the models themselves nothing is read. `wanted` is how many the caller can use at most, and `after` the name
+ * that they come behind.
+ */
 async function* visibleIds(
   ports: Pick<Ports, 'table'>,
   caller: Caller,
   workspace: string,
   clauses: readonly Clause[],
-  { wanted = NAMES_AT_ONCE, descending = false } = {},
+  { wanted = NAMES_AT_ONCE, descending = false, after }: Names = {},
 ): AsyncGenerator<readonly string[]> {
   const tests = clauses.filter(({ entity, key }) => entity === 'attribute' && key === 'name').map(predicate);
   const idsOf = (entries: readonly (Item | undefined)[]) =>
@@ -107,7 +131,10 @@ async function* visibleIds(
       .map(({ body }) => (body as { id: string }).id);
   const { names, prefix } = namesWanted(clauses);
   if (names) {
-    const ordered = names.filter((name) => ModelName.safeParse(name).success).toSorted();
+    const ordered = names
+      .filter((name) => ModelName.safeParse(name).success)
+      .filter((name) => after === undefined || (name !== after && name < after === descending))
+      .toSorted();
     if (descending) ordered.reverse();
     for (let at = 0; at < ordered.length; at += MODELS_AT_ONCE) {
       const some = ordered.slice(at, at + MODELS_AT_ONCE);
@@ -115,13 +142,14 @@ async function* visibleIds(
     }
     return;
   }
+  if (after !== undefined && !after.startsWith(prefix)) throw notOfThisSearch();
   await getWorkspace(ports, workspace);
   const limit = tests.length === 0 ? Math.min(wanted, NAMES_AT_ONCE) : NAMES_AT_ONCE;
-  for (let after: string | undefined; ; ) {
-    const query = { pk: modelsPartition(workspace), prefix, after, reverse: descending, limit };
+  for (let start = after; ; ) {
+    const query = { pk: modelsPartition(workspace), prefix, after: start, reverse: descending, limit };
     const page = await ports.table.query(query);
     yield idsOf(page.items);
-    after = page.items.at(-1)?.sk;
+    start = page.items.at(-1)?.sk;
     if (!page.more) return;
   }
 }

@@ -3,8 +3,8 @@ import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Table } from '../ports/table.ts';
 import { type Clause, fulfils, parseFilter, tagOf } from '../search/filter.ts';
-import { offsetPage } from '../search/offset-page.ts';
-import { compareBy, parseOrder } from '../search/order-by.ts';
+import { keysetPage } from '../search/keyset-page.ts';
+import { parseOrder } from '../search/order-by.ts';
 import { modelChain, runVersionsPartition, VERSION_PREFIX, versionKey } from './keys.ts';
 import type { StoredModel } from './model.ts';
 import { isPrompt, splitPromptClause, VERSION_FILTER, VERSION_ORDER } from './search-fields.ts';
@@ -29,6 +29,7 @@ export async function findVersions(
     ...(asked.length === 0 ? [{ key: 'lastUpdated', ascending: false }] : []),
     { key: 'name', ascending: true },
     { key: 'number', ascending: false },
+    { key: 'model', ascending: true },
   ];
   const found: FoundVersion[] = [];
   for await (const models of visibleModels(ports, caller, search.workspace, clauses)) {
@@ -41,14 +42,11 @@ export async function findVersions(
       }
     }
   }
-  found.sort((a, b) => {
-    for (const { key, ascending } of orders) {
-      const difference = compareBy(attribute(a, key), attribute(b, key), ascending);
-      if (difference !== 0) return difference;
-    }
-    return 0;
-  });
-  return offsetPage(found, search.pageToken, search.limit);
+  const terms = orders.map(({ key, ascending }) => ({
+    value: (each: FoundVersion) => attribute(each, key),
+    ascending,
+  }));
+  return keysetPage(found, terms, search.pageToken, search.limit);
 }
 
 /** A model's versions, some at a time: where the filter names a run, only those that came from it. */
@@ -90,6 +88,8 @@ function attribute(
   switch (key) {
     case 'name':
       return model.name;
+    case 'model':
+      return model.id;
     case 'number':
       return version.number;
     case 'run':

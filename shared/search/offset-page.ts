@@ -15,7 +15,7 @@ export function offsetPage<T>(
 const tokenOf = (offset: number) => Buffer.from(JSON.stringify({ offset })).toString('base64');
 
 /** @throws CairnError `INVALID_ARGUMENT` about the field `page_token` */
-export function offsetOf(pageToken: string | undefined): number {
+function offsetOf(pageToken: string | undefined): number {
   if (!pageToken) return 0;
   try {
     const { offset } = JSON.parse(Buffer.from(pageToken, 'base64').toString());

@@ -330,6 +330,49 @@ test.each([
   });
 });
 
+test.each([
+  ['registered-models', 'by name', ['name ASC']],
+  ['registered-models', 'by name, backwards', ['name DESC']],
+  ['registered-models', 'by their last change', ['last_updated_timestamp ASC']],
+  ['model-versions', 'by name', ['name ASC']],
+])('%s that come and go between two pages, %s, repeat and hide none', async (list, how, order_by) => {
+  const prefix = `${list} ${how} `;
+  const create = async (letter: string) => {
+    const name = prefix + letter;
+    await api.post('registered-models/create', { name });
+    await api.post('model-versions/create', { name, source: 's3://elsewhere/model' });
+    api.ports.clock.advance(1);
+  };
+  const names = ['b', 'c', 'd', 'e', 'f', 'g'];
+  for (const name of names) await create(name);
+  const query = (page_token = '') =>
+    new URLSearchParams([
+      ['max_results', '2'],
+      ['filter', `name LIKE '${prefix}%'`],
+      ['page_token', page_token],
+      ...order_by.map((order): [string, string] => ['order_by', order]),
+    ]).toString();
+  const seen: string[] = [];
+  for (let page_token: string | undefined; ; ) {
+    const { json } = await api.get(`${list}/search?${query(page_token)}`);
+    const found = json.registered_models ?? json.model_versions;
+    seen.push(...found.map(({ name }: { name: string }) => name.slice(prefix.length)));
+    page_token = json.next_page_token;
+    if (page_token === undefined) break;
+    // One before what is still to come, and one that was seen is gone.
+    const backwards = order_by[0] === 'name DESC';
+    if (seen.length === 2) await create(backwards ? 'z' : 'a');
+    await api.call('DELETE', 'registered-models/delete', { body: { name: prefix + seen[0] } });
+  }
+  const kept = seen.filter((name) => names.includes(name));
+  expect(kept).toEqual(order_by[0] === 'name DESC' ? names.toReversed() : names);
+  for (const body of [{ offset: 2 }, { after: ['x', 'y'] }, { after: ['no/name'] }]) {
+    const token = Buffer.from(JSON.stringify(body)).toString('base64');
+    const { status, json } = await api.get(`${list}/search?${query(token)}`);
+    expect([status, json.message]).toEqual([400, expect.stringContaining('page token')]);
+  }
+});
+
 describe('a logged model of another workspace', () => {
   test('is not measured by who may not write there', async () => {
     await api.native('POST', '', { name: 'theirs' });
