@@ -22,7 +22,7 @@ export const ERRORS = {
   TAG_NOT_FOUND: { status: 404, fix: 'See which tags there are.' },
   ENDPOINT_NOT_FOUND: { status: 404, fix: 'List the endpoints: `cairn status`.' },
   TOKEN_NOT_FOUND: { status: 404, fix: 'List the tokens: `cairn token list`.' },
-  WEBHOOK_NOT_FOUND: { status: 404, fix: 'List them: `MlflowClient().list_webhooks()`.' },
+  WEBHOOK_NOT_FOUND: { status: 404, fix: 'List them: `cairn webhooks list`.' },
   METHOD_NOT_ALLOWED: { status: 405, fix: 'See the routes at /docs.' },
   WORKSPACE_EXISTS: { status: 409, fix: 'Use another name.' },
   MODEL_EXISTS: { status: 409, fix: 'Use another name, or push a version to the model that is there.' },

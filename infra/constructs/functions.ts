@@ -145,12 +145,12 @@ export class Functions extends Construct {
         ...useKeys(keys),
         ...rollouts,
         takeFrom(reconcile.queue),
-        sendTo(reconcile.queue, verify.queue),
+        sendTo(reconcile.queue, verify.queue, webhooks.queue),
       ],
     );
     const deliverWebhook = make(
       'deliver-webhook',
-      'what happened to models is told to the webhooks',
+      'what happened is told to the webhooks',
       256,
       TIMEOUTS.deliverWebhook,
       [openDataKeys(keys.data), takeFrom(webhooks.queue), sendTo(webhooks.queue)],
@@ -174,7 +174,7 @@ export class Functions extends Construct {
       ...changes,
       ...rollouts,
       signRevisions(keys.signing),
-      sendTo(reconcile.queue, props.alarmDeadLetters),
+      sendTo(reconcile.queue, webhooks.queue, props.alarmDeadLetters),
     ]);
     onAlarm.configureAsyncInvoke({ onFailure: new SqsDestination(props.alarmDeadLetters), retryAttempts: 2 });
     alarms.topic.addSubscription(

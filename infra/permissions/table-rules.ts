@@ -27,7 +27,15 @@ const READ: TableRule = { sid: 'ReadTable', actions: READS };
 const WRITE: TableRule = {
   sid: 'WriteTable',
   actions: WRITES,
-  not: ['tokens', 'token/*', 'webhooks/*', 'webhook/*', 'followed/*', 'idempotency/*'],
+  not: [
+    'tokens',
+    'token/*',
+    'webhooks/*',
+    'webhook/*',
+    'webhook-deliveries/*',
+    'followed/*',
+    'idempotency/*',
+  ],
 };
 
 /** What each function may do with the table. */
@@ -35,8 +43,13 @@ export const TABLE_RULES: Readonly<Record<FunctionName, readonly TableRule[]>> =
   api: [READ, { sid: 'WriteTable', actions: WRITES }],
   authorizer: [{ sid: 'ReadTable', actions: ['GetItem'], only: ['tokens'] }],
   'deliver-webhook': [
-    { ...READ, only: ['webhook-outbox', 'webhooks/*', 'model/*'] },
-    { sid: 'WriteTable', actions: ['PutItem', 'DeleteItem'], only: ['webhook-outbox'] },
+    { ...READ, only: ['webhook-outbox', 'webhooks/*', 'webhook-deliveries/*', 'model/*', 'endpoint/*'] },
+    {
+      sid: 'WriteTable',
+      actions: ['PutItem', 'DeleteItem'],
+      only: ['webhook-outbox', 'webhook-deliveries/*'],
+    },
+    { sid: 'CheckWebhook', actions: ['ConditionCheckItem'], only: ['webhooks/*'] },
   ],
   'on-alarm': [READ, WRITE],
   reconcile: [READ, WRITE],

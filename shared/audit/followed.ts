@@ -1,7 +1,7 @@
 import type { Key, Op } from '../ports/table.ts';
 import type { AuditEvent } from './event.ts';
 
-/** The actions of a workspace's models that somebody outside is to be told of; absent where nobody is. */
+/** The actions of a workspace's models and endpoints that somebody outside is to be told of; absent where nobody is. */
 export interface Followed {
   readonly actions: readonly string[];
 }
@@ -20,8 +20,8 @@ export const followedKey = (workspace: string): Key => ({ pk: `followed/${worksp
 export const OUTBOX = 'webhook-outbox';
 export const outboxKey = (id: string): Key => ({ pk: OUTBOX, sk: id });
 
-/** Only what happens to models is told to others; other chains need not ask. */
-export const mayBeFollowed = (chain: string): boolean => chain.startsWith('model/');
+/** Only what happens to models and endpoints is told to others; other chains need not ask. */
+export const mayBeFollowed = (chain: string): boolean => /^(model|endpoint)\//.test(chain);
 
 /** The operation that puts an event into the outbox, in the event's own transaction, if somebody wants it. */
 export function outboxOps(event: AuditEvent, followed: Followed | undefined): Op[] {

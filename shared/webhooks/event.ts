@@ -23,16 +23,21 @@ export const WebhookEvent = z
   });
 export type WebhookEvent = z.infer<typeof WebhookEvent>;
 
+/** All of them. */
+export const MLFLOW_EVENTS: readonly WebhookEvent[] = ENTITIES.flatMap((entity) =>
+  ACTIONS[entity].map((action) => ({ entity, action })),
+);
+
 export const sameEvent = (a: WebhookEvent, b: WebhookEvent) => a.entity === b.entity && a.action === b.action;
 
-/** One thing to tell: the event, and MLflow's payload of it (mlflow/webhooks/types.py). */
-export interface Notice {
+/** One thing to tell in MLflow's format: the event, and MLflow's payload of it (mlflow/webhooks/types.py). */
+export interface MlflowNotice {
   readonly event: WebhookEvent;
   readonly data: Readonly<Record<string, unknown>>;
 }
 
 /** What a test sends: MLflow's own examples. */
-export function exampleOf(event: WebhookEvent): Notice {
+export function exampleOf(event: WebhookEvent): MlflowNotice {
   const prompt = event.entity.startsWith('PROMPT');
   const name = prompt ? 'example_prompt' : 'example_model';
   const tags = { example_key: 'example_value' };

@@ -4,7 +4,7 @@ import type { Tags } from '../registry/name.ts';
 import { isPrompt } from '../registry/search-fields.ts';
 import { sourceUri } from '../registry/search-versions.ts';
 import type { Version } from '../registry/version.ts';
-import type { Notice, WebhookEvent } from './event.ts';
+import type { MlflowNotice, WebhookEvent } from './event.ts';
 
 const TEMPLATE_TAG = 'mlflow.prompt.text';
 
@@ -28,7 +28,7 @@ export function actionOf({ entity, action }: WebhookEvent): string {
 }
 
 /** What an audit event means to MLflow's webhooks: mostly one notice, for tags one each, for the rest of the trail none. */
-export function noticesOf(event: AuditEvent, model: Model): Notice[] {
+export function noticesOf(event: AuditEvent, model: Model): MlflowNotice[] {
   const prompt = isPrompt(model);
   const { name } = model;
   const { before, after } = event;
@@ -91,13 +91,18 @@ function tagNotices(
   subject: Readonly<Record<string, string>>,
   before: Tags,
   after: Tags,
-): Notice[] {
+): MlflowNotice[] {
   const set = Object.entries(after).filter(([key, value]) => before[key] !== value);
   const deleted = Object.keys(before).filter((key) => !Object.hasOwn(after, key));
   return [
     ...set.map(
-      ([key, value]): Notice => ({ event: { entity, action: 'SET' }, data: { ...subject, key, value } }),
+      ([key, value]): MlflowNotice => ({
+        event: { entity, action: 'SET' },
+        data: { ...subject, key, value },
+      }),
     ),
-    ...deleted.map((key): Notice => ({ event: { entity, action: 'DELETED' }, data: { ...subject, key } })),
+    ...deleted.map(
+      (key): MlflowNotice => ({ event: { entity, action: 'DELETED' }, data: { ...subject, key } }),
+    ),
   ];
 }

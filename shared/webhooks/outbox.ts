@@ -1,18 +1,19 @@
+import { exclusively } from '../audit/commit.ts';
 import type { AuditEvent } from '../audit/event.ts';
 import { OUTBOX, outboxKey, type Untold } from '../audit/followed.ts';
 import { eventKey } from '../audit/keys.ts';
 import { CairnError } from '../errors.ts';
 import { itemsOf } from '../ports/items-of.ts';
 import type { Ports } from '../ports/ports.ts';
-import { ConditionFailed, type Item, type Op, type Table } from '../ports/table.ts';
+import type { Item, Op, Table } from '../ports/table.ts';
 import { WebhookRefused, type WebhookSender } from '../ports/webhook-sender.ts';
 import { modelKey } from '../registry/keys.ts';
 import type { Model } from '../registry/model.ts';
 import { inTransactions, nameOf, readAll } from '../tracking/batches.ts';
+import { type Deliveries, deliveriesKey, withDelivery } from './deliveries.ts';
 import { deliver } from './delivery.ts';
-import { type Notice, sameEvent } from './event.ts';
-import { noticesOf } from './notices.ts';
-import { findWebhook, webhooksOf } from './webhook.ts';
+import { allNotices, type Notice, nameOfNotice, wants } from './notice.ts';
+import { findWebhook, webhookKey, webhooksOf } from './webhook.ts';
 
 /** A notice that one webhook has not taken yet; on the disk until it has, or has refused it too often. */
 export interface Delivery {
@@ -62,20 +63,21 @@ export async function spread(
   { workspace, chain, seq, at }: Untold,
   told: (deliveries: readonly Delivery[]) => Promise<void> = async () => undefined,
 ): Promise<Delivery[]> {
+  const [kind, ...resource] = chain.split('/');
   const [event, model] = await table.getMany([
     eventKey(chain, seq),
-    modelKey(chain.slice(chain.indexOf('/') + 1)),
+    ...(kind === 'model' ? [modelKey(resource.join('/'))] : []),
   ]);
-  const notices = event && model ? noticesOf(event.body as AuditEvent, model.body as Model) : [];
+  const notices = event ? allNotices(event.body as AuditEvent, model?.body as Model | undefined) : [];
   const webhooks = notices.length === 0 ? [] : await webhooksOf(table, workspace);
   const deliveries = notices.flatMap((notice, index) =>
     webhooks
       .filter(({ status, createdAt }) => status === 'ACTIVE' && createdAt <= at)
-      .filter(({ events }) => events.some((wanted) => sameEvent(wanted, notice.event)))
+      .filter((webhook) => wants(webhook, notice))
       .map(
         (webhook): Delivery => ({
           format: 1,
-          id: nameOf(id, index, webhook.id),
+          id: nameOf(id, 'type' in notice ? notice.type : index, webhook.id),
           workspace,
           webhook: webhook.id,
           notice,
@@ -114,42 +116,80 @@ const GIVEN_UP_AFTER_MS = 24 * 60 * 60_000;
 
 /**
  * Posts it once. It stays in the outbox, with when it is due again, as long as another attempt is worth it: for a day, with
- * pauses that grow (1 s, 2 s … 15 min, and as `Retry-After` says).
+ * pauses that grow (1 s, 2 s … 15 min, and as `Retry-After` says). How it went is written down with that.
  */
 export async function attempt(
   ports: Pick<Ports, 'table' | 'keys' | 'clock'>,
   sender: WebhookSender,
   delivery: Delivery,
 ): Promise<Attempt> {
-  const result = await post(ports, sender, delivery);
-  if (result.outcome === 'again') {
-    const pause = Math.max(FIRST_PAUSE_MS * 2 ** delivery.attempts, (result.after ?? 0) * 1000);
-    const due = ports.clock.now() + Math.min(pause, LONGEST_PAUSE_MS);
-    const next: Delivery = { ...delivery, attempts: delivery.attempts + 1, due };
-    if (due < delivery.at + GIVEN_UP_AFTER_MS) {
-      if (!(await replace(ports.table, next)))
-        return { outcome: 'given up', why: 'it was settled meanwhile' };
-      return { outcome: 'again', why: result.why, delivery: next };
-    }
-  }
-  await ports.table.transact([{ delete: outboxKey(delivery.id), if: 'any' }]);
-  if (result.outcome === 'delivered') return result;
-  return { outcome: 'given up', why: result.why };
+  const result = judged(delivery, await post(ports, sender, delivery), ports.clock.now());
+  const { workspace, webhook } = delivery;
+  const { pk, sk } = deliveriesKey(workspace, webhook);
+  return exclusively(`${pk}/${sk}`, () => settle(ports, delivery, result));
+}
+
+/** Whether another attempt is worth it, and when. */
+function judged(delivery: Delivery, result: Posted, now: number): Attempt {
+  if (result.outcome !== 'again') return result;
+  const pause = Math.max(FIRST_PAUSE_MS * 2 ** delivery.attempts, (result.after ?? 0) * 1000);
+  const due = now + Math.min(pause, LONGEST_PAUSE_MS);
+  if (due >= delivery.at + GIVEN_UP_AFTER_MS) return { outcome: 'given up', why: result.why };
+  return {
+    outcome: 'again',
+    why: result.why,
+    delivery: { ...delivery, attempts: delivery.attempts + 1, due },
+  };
 }
 
 /** Another process may have told it in the meantime: then it stays gone. */
-async function replace(table: Table, body: Delivery): Promise<boolean> {
-  const key = outboxKey(body.id);
-  const item = await table.get(key);
-  if (!item) return false;
-  try {
-    await table.transact([{ put: { ...key, body }, if: { rev: item.rev } }]);
-    return true;
-  } catch (error) {
-    if (error instanceof ConditionFailed) return false;
-    throw error;
+async function settle(
+  { table, clock }: Pick<Ports, 'table' | 'clock'>,
+  delivery: Delivery,
+  result: Attempt,
+): Promise<Attempt> {
+  const { id, workspace, webhook } = delivery;
+  const keys = [outboxKey(id), webhookKey(workspace, webhook), deliveriesKey(workspace, webhook)] as const;
+  const [waiting, known, record] = await table.getMany(keys);
+  if (!waiting || (result.outcome === 'again' && !isAt(waiting, delivery.attempts)))
+    return result.outcome === 'again' ? { outcome: 'given up', why: 'it was settled meanwhile' } : result;
+  const ops: Op[] = [
+    result.outcome === 'again'
+      ? { put: { ...keys[0], body: result.delivery }, if: { rev: waiting.rev } }
+      : { delete: keys[0], if: 'any' },
+  ];
+  if (known) {
+    const body = withDelivery(
+      record?.body as Deliveries | undefined,
+      recordOf(delivery, result, clock.now()),
+    );
+    ops.push(
+      // What is kept of a webhook goes with it.
+      { check: keys[1], if: 'exists' },
+      { put: { ...keys[2], body }, if: record ? { rev: record.rev } : 'absent' },
+    );
   }
+  await table.transact(ops);
+  return result;
 }
+
+const isAt = (item: Item, attempts: number) => {
+  const found = waitingOf(item);
+  return found.kind === 'delivery' && found.delivery.attempts === attempts;
+};
+
+const STATES = { delivered: 'DELIVERED', again: 'WAITING', 'given up': 'FAILED' } as const;
+
+const recordOf = ({ id, notice, at, attempts }: Delivery, result: Attempt, now: number) => ({
+  id,
+  event: nameOfNotice(notice),
+  at,
+  state: STATES[result.outcome],
+  attempts: attempts + 1,
+  lastAttemptAt: now,
+  ...('why' in result ? { why: result.why } : {}),
+  ...('delivery' in result ? { due: result.delivery.due } : {}),
+});
 
 type Posted =
   | { readonly outcome: 'delivered' }

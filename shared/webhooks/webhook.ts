@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { uuidv7 } from 'uuidv7';
+import * as z from 'zod';
 import type { Caller } from '../access/caller.ts';
 import { authorize } from '../access/grant.ts';
 import { commit, exclusively } from '../audit/commit.ts';
@@ -10,19 +11,20 @@ import { type ListPage, listPage, type PageRequest } from '../ports/page.ts';
 import type { Ports } from '../ports/ports.ts';
 import type { Key, Op, Table } from '../ports/table.ts';
 import { WORKSPACES } from '../registry/keys.ts';
+import { preconditionFailed } from '../registry/model.ts';
 import { getWorkspace } from '../registry/workspace.ts';
-import type { WebhookEvent } from './event.ts';
+import { deliveriesKey } from './deliveries.ts';
+import type { Subscription } from './event-name.ts';
 import { actionOf } from './notices.ts';
 
-/** An address that is told what happens in a workspace's registry. */
-export interface Webhook {
+/** An address that is told what happens to a workspace's models and endpoints. */
+export interface Webhook extends Subscription {
   readonly format: 1;
   readonly id: string;
   readonly workspace: string;
   readonly name: string;
   readonly description: string;
   readonly url: string;
-  readonly events: readonly WebhookEvent[];
   readonly status: WebhookStatus;
   /** What deliveries are signed with: readable only with the service's keys, and never shown. */
   readonly secret?: SealedSecret | undefined;
@@ -30,7 +32,17 @@ export interface Webhook {
   readonly updatedAt: number;
 }
 
-export type WebhookStatus = 'ACTIVE' | 'DISABLED';
+export type StoredWebhook = Webhook & { readonly rev: number };
+
+export const WebhookName = z
+  .string()
+  .regex(
+    /^(?=.{1,63}$)[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/i,
+    'must begin and end with a letter or digit, and have at most 63 of letters, digits, ".", "_" and "-"',
+  );
+export const WebhookUrl = z.string().min(1).max(500);
+export const WebhookStatus = z.enum(['ACTIVE', 'DISABLED']);
+export type WebhookStatus = z.infer<typeof WebhookStatus>;
 
 /** AES-256-GCM under a data key of its own; all base64. */
 interface SealedSecret {
@@ -40,29 +52,34 @@ interface SealedSecret {
 }
 
 /** What can be said of a webhook. An empty secret takes it away. */
-export interface WebhookInput {
+export interface WebhookInput extends Subscription {
   readonly name: string;
   readonly description: string;
   readonly url: string;
-  readonly events: readonly WebhookEvent[];
   readonly status: WebhookStatus;
   readonly secret?: string | undefined;
+}
+
+/** Which revision is to be changed, and why. */
+interface ChangeOptions {
+  readonly ifMatch?: number | undefined;
+  readonly reason?: string | undefined;
 }
 
 /** Each event of a workspace looks at all of them. */
 const WEBHOOKS_MAX = 100;
 
 const partition = (workspace: string) => `webhooks/${workspace}`;
-const webhookKey = (workspace: string, id: string): Key => ({ pk: partition(workspace), sk: id });
+export const webhookKey = (workspace: string, id: string): Key => ({ pk: partition(workspace), sk: id });
 const chainOf = (id: string) => `webhook/${id}`;
 
-/** Only admins of the workspace: a webhook tells what happens to all its models. @throws CairnError `TOO_LARGE` */
+/** Only admins of the workspace: a webhook tells what happens to all its models. @throws CairnError `INVALID_ARGUMENT` for one too many */
 export async function createWebhook(
   ports: Ports,
   caller: Caller,
   workspace: string,
   { secret, ...input }: WebhookInput,
-): Promise<Webhook> {
+): Promise<StoredWebhook> {
   authorize(caller, 'admin', { workspace });
   await getWorkspace(ports, workspace);
   const now = ports.clock.now();
@@ -81,7 +98,7 @@ export async function createWebhook(
       { put: { ...webhookKey(workspace, webhook.id), body: webhook }, if: 'absent' },
       followed,
     ]);
-    return webhook;
+    return { ...webhook, rev: 1 };
   });
 }
 
@@ -91,9 +108,10 @@ export async function getWebhook(
   caller: Caller,
   workspace: string,
   id: string,
-): Promise<Webhook> {
+): Promise<StoredWebhook> {
   authorize(caller, 'admin', { workspace });
-  return (await findWebhook(ports.table, workspace, id)).webhook;
+  const { webhook, rev } = await findWebhook(ports.table, workspace, id);
+  return { ...webhook, rev };
 }
 
 export async function listWebhooks(
@@ -103,22 +121,24 @@ export async function listWebhooks(
   page: PageRequest,
 ): Promise<ListPage<Webhook>> {
   authorize(caller, 'admin', { workspace });
+  await getWorkspace(ports, workspace);
   const found = await ports.table.query({ pk: partition(workspace), ...page });
   return listPage(found, ({ body }) => body as Webhook);
 }
 
-/** @throws CairnError `WEBHOOK_NOT_FOUND` */
+/** @throws CairnError `WEBHOOK_NOT_FOUND`; `PRECONDITION_FAILED` if `ifMatch` is not its revision */
 export async function updateWebhook(
   ports: Ports,
   caller: Caller,
   workspace: string,
   id: string,
   { secret, ...patch }: Partial<WebhookInput>,
-): Promise<Webhook> {
+  { ifMatch, reason }: ChangeOptions = {},
+): Promise<StoredWebhook> {
   authorize(caller, 'admin', { workspace });
   const sealed = secret ? await seal(ports, secret) : undefined;
   return exclusively(partition(workspace), async () => {
-    const { webhook, rev } = await findWebhook(ports.table, workspace, id);
+    const { webhook, rev } = await findWebhook(ports.table, workspace, id, ifMatch);
     const { secret: known, ...before } = webhook;
     const kept = secret === undefined ? known : sealed;
     const after: Webhook = {
@@ -127,27 +147,34 @@ export async function updateWebhook(
       ...(kept === undefined ? {} : { secret: kept }),
       updatedAt: ports.clock.now(),
     };
-    const change = { ...changeOf(after, 'webhook.updated'), before: shown(webhook), after: shown(after) };
+    const change = {
+      ...changeOf(after, 'webhook.updated'),
+      reason,
+      before: shown(webhook),
+      after: shown(after),
+    };
     await commit(ports, caller, change, [
       { put: { ...webhookKey(workspace, id), body: after }, if: { rev } },
       await followedOp(ports.table, workspace, (all) => all.map((one) => (one.id === id ? after : one))),
     ]);
-    return after;
+    return { ...after, rev: rev + 1 };
   });
 }
 
-/** @throws CairnError `WEBHOOK_NOT_FOUND` */
+/** @throws CairnError `WEBHOOK_NOT_FOUND`; `PRECONDITION_FAILED` if `ifMatch` is not its revision */
 export async function deleteWebhook(
   ports: Ports,
   caller: Caller,
   workspace: string,
   id: string,
+  { ifMatch, reason }: ChangeOptions = {},
 ): Promise<void> {
   authorize(caller, 'admin', { workspace });
   await exclusively(partition(workspace), async () => {
-    const { webhook, rev } = await findWebhook(ports.table, workspace, id);
-    await commit(ports, caller, { ...changeOf(webhook, 'webhook.deleted'), before: shown(webhook) }, [
+    const { webhook, rev } = await findWebhook(ports.table, workspace, id, ifMatch);
+    await commit(ports, caller, { ...changeOf(webhook, 'webhook.deleted'), reason, before: shown(webhook) }, [
       { delete: webhookKey(workspace, id), if: { rev } },
+      { delete: deliveriesKey(workspace, id), if: 'any' },
       await followedOp(ports.table, workspace, (all) => all.filter((one) => one.id !== id)),
     ]);
   });
@@ -168,7 +195,8 @@ async function followedOp(
   if (webhooks.length > WEBHOOKS_MAX)
     throw new CairnError('INVALID_ARGUMENT', `A workspace has at most ${WEBHOOKS_MAX} webhooks.`);
   const active = webhooks.filter(({ status }) => status === 'ACTIVE');
-  const actions = [...new Set(active.flatMap(({ events }) => events.map(actionOf)))].sort();
+  const wanted = active.flatMap(({ events, actions = [] }) => [...events.map(actionOf), ...actions]);
+  const actions = [...new Set(wanted)].sort();
   if (actions.length === 0)
     return before ? { delete: key, if: { rev: before.rev } } : { check: key, if: 'absent' };
   const body: Followed = { actions };
@@ -192,16 +220,21 @@ export async function webhooksOf(table: Table, workspace: string): Promise<Webho
   return items.map(({ body }) => body as Webhook);
 }
 
-/** Of a webhook that is still there. @throws CairnError `WEBHOOK_NOT_FOUND` */
+/** Of a webhook that is still there. @throws CairnError `WEBHOOK_NOT_FOUND`; `PRECONDITION_FAILED` for another revision */
 export async function findWebhook(
   table: Table,
   workspace: string,
   id: string,
+  ifMatch?: number,
 ): Promise<{ webhook: Webhook; rev: number }> {
   const item = await table.get(webhookKey(workspace, id));
-  if (item) return { webhook: item.body as Webhook, rev: item.rev };
-  throw new CairnError('WEBHOOK_NOT_FOUND', `There is no webhook ${id}.`, 'webhook_id');
+  if (!item) throw webhookNotFound(id);
+  if (ifMatch !== undefined && ifMatch !== item.rev) throw preconditionFailed((item.body as Webhook).name);
+  return { webhook: item.body as Webhook, rev: item.rev };
 }
+
+const webhookNotFound = (id: string) =>
+  new CairnError('WEBHOOK_NOT_FOUND', `There is no webhook ${id}.`, 'webhook');
 
 /** What deliveries are signed with, if anything. */
 export async function secretOf(ports: Pick<Ports, 'keys'>, { secret }: Webhook): Promise<string | undefined> {

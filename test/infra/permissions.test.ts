@@ -146,7 +146,11 @@ describe('a function reaches the partitions of the table that its tests hold it 
   test('which for three of them are few', () => {
     expect(TABLE_RULES).toMatchObject({
       authorizer: [{ actions: ['GetItem'], only: ['tokens'] }],
-      'deliver-webhook': [{}, { only: ['webhook-outbox'] }],
+      'deliver-webhook': [
+        {},
+        { only: ['webhook-outbox', 'webhook-deliveries/*'] },
+        { actions: ['ConditionCheckItem'] },
+      ],
       'revision-files': [{ only: ['endpoint/*', 'files/*'] }],
     });
   });

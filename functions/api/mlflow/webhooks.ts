@@ -11,19 +11,14 @@ import {
   listWebhooks,
   updateWebhook,
   type Webhook,
+  WebhookName,
+  WebhookStatus,
+  WebhookUrl,
 } from '../../../shared/webhooks/webhook.ts';
 import { list, maxResults, object, Text } from './input.ts';
 import { type Route, route } from './route.ts';
 
-const Name = z
-  .string()
-  .regex(
-    /^(?=.{1,63}$)[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/i,
-    'must begin and end with a letter or digit, and have at most 63 of letters, digits, ".", "_" and "-"',
-  );
-const Url = z.string().min(1).max(500);
 const Events = list(WebhookEvent).pipe(z.array(WebhookEvent).min(1, 'must not be empty'));
-const Status = z.enum(['ACTIVE', 'DISABLED']);
 const Secret = z.string().max(1000);
 const Id = object({ webhook_id: Text });
 
@@ -36,12 +31,12 @@ const routes = (sender: WebhookSender): readonly Route[] => [
     'POST',
     'webhooks',
     object({
-      name: Name,
+      name: WebhookName,
       description: Description.default(''),
-      url: Url,
+      url: WebhookUrl,
       events: Events,
       secret: Secret.optional(),
-      status: Status.default('ACTIVE'),
+      status: WebhookStatus.default('ACTIVE'),
     }),
     async (input, { ports, caller, workspace }) => {
       sender.check(input.url);
@@ -58,15 +53,16 @@ const routes = (sender: WebhookSender): readonly Route[] => [
         limit: max_results,
         after: page_token || undefined,
       });
+      const known = items.filter(isMlflows);
       return {
-        ...(items.length === 0 ? {} : { webhooks: items.map(webhookJson) }),
+        ...(known.length === 0 ? {} : { webhooks: known.map(webhookJson) }),
         ...(next === undefined ? {} : { next_page_token: next }),
       };
     },
   ),
 
   route('GET', 'webhooks/:webhook_id', Id, async ({ webhook_id }, { ports, caller, workspace }) => ({
-    webhook: webhookJson(await getWebhook(ports, caller, workspace, webhook_id)),
+    webhook: webhookJson(await mlflows(ports, caller, workspace, webhook_id)),
   })),
 
   route(
@@ -74,14 +70,15 @@ const routes = (sender: WebhookSender): readonly Route[] => [
     'webhooks/:webhook_id',
     object({
       webhook_id: Text,
-      name: Name.optional(),
+      name: WebhookName.optional(),
       description: Description.optional(),
-      url: Url.optional(),
+      url: WebhookUrl.optional(),
       events: list(WebhookEvent),
       secret: Secret.optional(),
-      status: Status.optional(),
+      status: WebhookStatus.optional(),
     }),
     async ({ webhook_id, events, ...given }, { ports, caller, workspace }) => {
+      await mlflows(ports, caller, workspace, webhook_id);
       if (given.url !== undefined) sender.check(given.url);
       const set = Object.entries(given).filter(([, value]) => value !== undefined);
       const patch = { ...Object.fromEntries(set), ...(events.length === 0 ? {} : { events }) };
@@ -90,6 +87,7 @@ const routes = (sender: WebhookSender): readonly Route[] => [
   ),
 
   route('DELETE', 'webhooks/:webhook_id', Id, async ({ webhook_id }, { ports, caller, workspace }) => {
+    await mlflows(ports, caller, workspace, webhook_id);
     await deleteWebhook(ports, caller, workspace, webhook_id);
     return {};
   }),
@@ -99,7 +97,7 @@ const routes = (sender: WebhookSender): readonly Route[] => [
     'webhooks/:webhook_id/test',
     object({ webhook_id: Text, event: WebhookEvent.optional() }),
     async ({ webhook_id, event }, { ports, caller, workspace }) => {
-      const webhook = await getWebhook(ports, caller, workspace, webhook_id);
+      const webhook = await mlflows(ports, caller, workspace, webhook_id);
       const [first] = webhook.events;
       const wanted = event ?? first;
       if (wanted === undefined) throw new CairnError('INVALID_ARGUMENT', 'event must be given.', 'event');
@@ -113,6 +111,17 @@ const routes = (sender: WebhookSender): readonly Route[] => [
     },
   ),
 ];
+
+/** MLflow's client takes no webhook without events: one that is told of Cairn's alone is the native API's. */
+const isMlflows = ({ events }: Webhook) => events.length > 0;
+
+/** @throws CairnError `WEBHOOK_NOT_FOUND` */
+async function mlflows(...ref: Parameters<typeof getWebhook>): Promise<Webhook> {
+  const webhook = await getWebhook(...ref);
+  if (isMlflows(webhook)) return webhook;
+  const detail = `The webhook ${webhook.id} has no event of MLflow’s: see it with \`cairn webhooks show ${webhook.id}\`.`;
+  throw new CairnError('WEBHOOK_NOT_FOUND', detail, 'webhook_id');
+}
 
 const webhookJson = ({ id, name, description, url, events, status, createdAt, updatedAt }: Webhook) => ({
   webhook_id: id,

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { deliverWebhooks } from '../../../functions/aws/deliver-webhook.ts';
+import { commit } from '../../../shared/audit/commit.ts';
 import type { WebhookAnswer } from '../../../shared/ports/webhook-sender.ts';
 import { createModel } from '../../../shared/registry/model.ts';
+import { deliveriesOf } from '../../../shared/webhooks/deliveries.ts';
 import { outbox } from '../../../shared/webhooks/outbox.ts';
 import { createWebhook } from '../../../shared/webhooks/webhook.ts';
 import { someone } from '../../support/local-ports.ts';
@@ -118,7 +120,21 @@ test('a message whose work failed comes again alone', async () => {
   expect(posts).toHaveLength(1);
 });
 
-test('its role may change nothing but the outbox, and reads no tokens', async () => {
+test('what another function does to an endpoint is told in Cairn’s format, and how it went is kept', async () => {
+  const told = { ...WEBHOOK, name: 'pager', events: [], actions: ['endpoint.rolled-back'] } as const;
+  const { id } = await createWebhook(ports, ada, 'default', told);
+  const change = { chain: 'endpoint/default/live', workspace: 'default', subject: 'live' };
+  await commit(asRole('on-alarm', ports), ada, { ...change, action: 'endpoint.rolled-back' }, []);
+  await commit(asRole('reconcile', ports), ada, { ...change, action: 'endpoint.rolled-out' }, []);
+  expect(ports.sent).toHaveLength(1);
+  await runQueue();
+  expect(posts).toMatchObject([{ 'webhook-signature': expect.stringMatching(/^v1,/) }]);
+  expect(await deliveriesOf(ports.table, 'default', id)).toMatchObject([
+    { event: 'endpoint.rolled-back', state: 'DELIVERED', attempts: 1 },
+  ]);
+});
+
+test('its role may change nothing but the outbox and how deliveries went, and reads no tokens', async () => {
   const { table } = asRole('deliver-webhook', ports);
   const put = { pk: 'tokens', sk: 'mine', body: {} };
   await expect(table.transact([{ put, if: 'absent' }])).rejects.toThrow('may not PutItem in "tokens"');

@@ -3,7 +3,9 @@ import { systemCaller } from '../../../shared/access/caller.ts';
 import { commit } from '../../../shared/audit/commit.ts';
 import type { Table } from '../../../shared/ports/table.ts';
 import { WebhookRefused, type WebhookSender } from '../../../shared/ports/webhook-sender.ts';
+import { deleteModel } from '../../../shared/registry/delete-model.ts';
 import { createModel } from '../../../shared/registry/model.ts';
+import { deliveriesOf } from '../../../shared/webhooks/deliveries.ts';
 import { attempt, type Delivery, outbox, spread } from '../../../shared/webhooks/outbox.ts';
 import {
   createWebhook,
@@ -185,4 +187,47 @@ test('what is not taken is tried for a day, later each time, and what another pr
   await attempt(ports, answering(200), twice);
   expect(await attempt(ports, answering(503), twice)).toMatchObject({ outcome: 'given up' });
   expect(await waiting()).toEqual([]);
+});
+
+test('how the newest deliveries went is kept, each once, and goes with the webhook', async () => {
+  const { ports } = api;
+  const { id } = await createWebhook(ports, ADMIN, 'default', INPUT);
+  const newest = () => deliveriesOf(ports.table, 'default', id);
+  for (let index = 0; index < 22; index++) {
+    await createModel(ports, ADMIN, { ...MODEL, name: `m${index}` });
+    await attempt(ports, answering(200), await delivery());
+  }
+  expect(await newest()).toHaveLength(20);
+  await createModel(ports, ADMIN, { ...MODEL, name: 'late' });
+  const first = await attempt(ports, answering(503), await delivery());
+  if (first.outcome !== 'again') throw new Error('it is not tried again');
+  expect((await newest())[0]).toMatchObject({ state: 'WAITING', due: first.delivery.due });
+  await attempt(ports, answering(200), first.delivery);
+  const [last, before] = await newest();
+  expect(last).toMatchObject({ event: 'registered_model.created', state: 'DELIVERED', attempts: 2 });
+  expect(before?.id).not.toBe(last?.id);
+  expect(last).not.toHaveProperty('why');
+
+  await createModel(ports, ADMIN, { ...MODEL, name: 'meanwhile' });
+  const gone = await delivery();
+  const deleting: WebhookSender = {
+    check: () => undefined,
+    post: async () => {
+      await deleteWebhook(ports, ADMIN, 'default', id);
+      return { status: 200, body: '' };
+    },
+  };
+  expect(await attempt(ports, deleting, gone)).toEqual({ outcome: 'delivered' });
+  expect(await newest()).toEqual([]);
+});
+
+test('a model that was deleted is told of in Cairn’s format', async () => {
+  const { ports } = api;
+  await createWebhook(ports, ADMIN, 'default', { ...INPUT, events: [], actions: ['model.deleted'] });
+  await createModel(ports, ADMIN, MODEL);
+  await deleteModel(ports, ADMIN, { workspace: 'default', name: MODEL.name });
+  expect((await delivery()).notice).toMatchObject({
+    type: 'model.deleted',
+    payload: { data: { subject: 'told' } },
+  });
 });
