@@ -227,3 +227,34 @@ export interface Purged extends Deleted {
   readonly bytes: number;
   readonly complete: boolean;
 }
+
+export interface Webhook {
+  readonly id: string;
+  readonly workspace: string;
+  readonly name: string;
+  readonly description: string;
+  readonly url: string;
+  readonly events: readonly string[];
+  readonly status: 'ACTIVE' | 'DISABLED';
+  readonly signed: boolean;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export interface WebhookDelivery {
+  readonly id: string;
+  readonly event: string;
+  readonly at: string;
+  readonly state: 'DELIVERED' | 'WAITING' | 'FAILED';
+  readonly attempts: number;
+  readonly lastAttemptAt: string;
+  readonly why?: string;
+  readonly nextAttemptAt?: string;
+}
+
+export interface WebhookTest {
+  readonly delivered: boolean;
+  readonly status?: number;
+  readonly body?: string;
+  readonly error?: string;
+}

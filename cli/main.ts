@@ -25,6 +25,7 @@ import { rollback } from './commands/rollback.ts';
 import { show } from './commands/show.ts';
 import { status } from './commands/status.ts';
 import { token } from './commands/token.ts';
+import { webhooks } from './commands/webhooks.ts';
 import { whoami } from './commands/whoami.ts';
 import { workspace } from './commands/workspace.ts';
 import { VERSION } from './context.ts';
@@ -58,6 +59,7 @@ const VERBS = [
   deletion,
   purge,
   token,
+  webhooks,
   workspace,
   credential,
   doctor,

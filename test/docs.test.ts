@@ -3,6 +3,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CAIRN_EVENTS } from '../shared/webhooks/event-name.ts';
 import { startServer, type TestServer, TOKEN } from './support/server.ts';
 
 const PROJECT = join(import.meta.dirname, '..');
@@ -63,6 +64,16 @@ test('the MLflow guide’s commands for deleting run as written', async () => {
   const { status, stdout, stderr } = run(/^```sh\n([\s\S]*?)^```/m.exec(purging ?? '')?.[1] ?? 'false');
   expect([status, stderr]).toEqual([0, '']);
   expect(stdout.match(/Nothing was deleted/g)).toHaveLength(2);
+});
+
+test('the webhooks guide’s commands run as written', async () => {
+  const { status, stdout, stderr } = run(await commandsOf('webhooks.md'));
+  expect([status, stderr]).toEqual([0, expect.not.stringContaining('rror')]);
+  expect(stdout).toContain('Nothing was delivered yet.');
+  expect(stdout).toMatch(/Deleted 1 webhook\.$/m);
+  expect(await readFile(join(dir, 'secret.txt'), 'utf8')).toMatch(/^whsec_\S+\n$/);
+  const page = await readFile(join(PROJECT, 'docs/webhooks.md'), 'utf8');
+  for (const event of CAIRN_EVENTS) expect(page).toContain(`\`${event}\``);
 });
 
 test('the API guide’s commands run as written', async () => {

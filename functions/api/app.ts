@@ -31,6 +31,7 @@ import { registerSystem } from './system/system.handlers.ts';
 import { registerTokens } from './tokens/tokens.handlers.ts';
 import { registerUploads } from './uploads/uploads.handlers.ts';
 import { registerVersions } from './versions/versions.handlers.ts';
+import { registerWebhooks } from './webhooks/webhooks.handlers.ts';
 import { registerWorkspaces } from './workspaces/workspaces.handlers.ts';
 
 /**
@@ -98,6 +99,7 @@ export function createApp(deps: ApiDeps): Hono<ApiEnv> {
   registerDeleted(register, deps);
   registerAudit(register, deps);
   registerTokens(register, deps);
+  registerWebhooks(register, deps);
   registerSearch(register, deps);
   registerGit(app, deps);
   registerSystem(register, deps, described);

@@ -19,6 +19,7 @@ export const TAGS = {
     'Experiments, runs and logged models: MLflow’s clients make them at /api/2.0/mlflow; here is what those cannot do.',
   audit: 'Who did what, when and why, as hash chains that nobody can rewrite; and what happens now.',
   tokens: 'Who may do what.',
+  webhooks: 'Addresses that are told what happens, signed as Standard Webhooks (standardwebhooks.com) says.',
   search: 'Finding models.',
   system: 'The service itself.',
 } as const;

@@ -29,7 +29,7 @@ export interface ApiDeps {
   readonly verifyLater?: VerifyLater;
   /** How long a push waits for bytes that are being verified, in milliseconds, and how often it looks. */
   readonly verifyWait?: VerifyWait;
-  /** Posts to MLflow's webhooks; a composition root that passes it also delivers what happens. */
+  /** Posts to webhooks; a composition root that passes it also delivers what happens. */
   readonly webhooks?: WebhookSender;
   /** Gets one line for each request at `info`, and unexpected errors at `error`. */
   readonly logger: Pick<Logger, 'info' | 'error' | 'isLevelEnabled'>;

@@ -97,7 +97,7 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-export async function startServer(): Promise<TestServer> {
+export async function startServer({ webhooksInside = false } = {}): Promise<TestServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'cairn-server-'));
   const requests: TestServer['requests'] = [];
   let target = '';
@@ -135,7 +135,7 @@ export async function startServer(): Promise<TestServer> {
     dataDir,
     publicUrl: url,
     adminToken: ADMIN_TOKEN,
-    webhooksInside: false,
+    webhooksInside,
     logLevel: 'silent',
   };
   const running = await startCairn(settings, pino({ level: 'silent' }));

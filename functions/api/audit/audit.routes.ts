@@ -59,13 +59,13 @@ export const listAuditEvents = {
     resource: z
       .string()
       .regex(
-        /^(model|endpoint|workspace|token|experiment)\/.{1,255}$/,
-        'must be model/<id>, endpoint/<workspace>/<name>, experiment/<workspace>/<id>, workspace/<name> or token/<id>',
+        /^(model|endpoint|workspace|token|experiment|webhook)\/.{1,255}$/,
+        'must be model/<id>, endpoint/<workspace>/<name>, experiment/<workspace>/<id>, workspace/<name>, token/<id> or webhook/<id>',
       )
       .optional()
       .meta({
         description:
-          'Only this resource’s: `model/<id>`, `endpoint/<workspace>/<name>`, `experiment/<workspace>/<id>`, `workspace/<name>`, `token/<id>`.',
+          'Only this resource’s: `model/<id>`, `endpoint/<workspace>/<name>`, `experiment/<workspace>/<id>`, `workspace/<name>`, `token/<id>`, `webhook/<id>`.',
       }),
   }),
   answers: {

@@ -18,6 +18,7 @@ import * as system from '../../../functions/api/system/system.routes.ts';
 import * as tokens from '../../../functions/api/tokens/tokens.routes.ts';
 import * as uploads from '../../../functions/api/uploads/uploads.routes.ts';
 import * as versions from '../../../functions/api/versions/versions.routes.ts';
+import * as webhooks from '../../../functions/api/webhooks/webhooks.routes.ts';
 import * as workspaces from '../../../functions/api/workspaces/workspaces.routes.ts';
 import type { Grant } from '../../../shared/access/grant.ts';
 import { issueToken } from '../../../shared/access/token.ts';
@@ -39,6 +40,7 @@ const FEATURES = [
   deleted,
   audit,
   tokens,
+  webhooks,
   search,
   system,
 ];
