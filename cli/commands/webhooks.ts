@@ -14,7 +14,13 @@ const ALL = 1000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function webhooks(program: Command): void {
-  const command = program.command('webhooks').description('have addresses told what happens');
+  const command = program
+    .command('webhooks')
+    .description('have addresses told what happens')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cairn webhooks create pager https://hooks.example.com/cairn --event endpoint.rolled-back\n  cairn webhooks show pager',
+    );
   list(command);
   create(command);
   show(command);

@@ -14,7 +14,7 @@ import { ENV, SERVING_ENV } from '../functions/aws/environment.ts';
 const limitOf = (name: string) => (name === 'api' ? 1.28e6 : 0.9e6);
 
 /** Of that, what is compiled before the first request. */
-const START_LIMIT = 640_000;
+const START_LIMIT = 660_000;
 
 let outdir: string;
 let outputs: Map<string, Awaited<ReturnType<typeof bundle>>['metafile']['outputs']>;
@@ -75,7 +75,7 @@ function atStart(folder: string) {
   };
 }
 
-test.each(FUNCTIONS)('%s: begins with at most 640 KB, in English and without a log’s threads', (folder) => {
+test.each(FUNCTIONS)('%s: begins with at most 660 KB, in English and without a log’s threads', (folder) => {
   const { bytes, sources } = atStart(folder);
   expect(bytes).toBeLessThanOrEqual(START_LIMIT);
   expect(sources.filter((path) => /zod\/v4\/locales\/(?!en\.js)/.test(path))).toEqual([]);
