@@ -52,7 +52,7 @@ Examples:
   cairn completion fish > ~/.config/fish/completions/cairn.fish`,
     )
     .action((shell: string) => {
-      const script = SCRIPTS[shell];
+      const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
       if (script === undefined)
         throw usageError(
           `There is no script for "${shell}".`,

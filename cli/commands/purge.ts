@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { Deleted, Purged } from '../api.ts';
+import { hasCode } from '../cli-error.ts';
 import { type Client, path } from '../client.ts';
 import { type Context, run } from '../context.ts';
 import { bytes, plural, when } from '../output.ts';
@@ -45,7 +46,8 @@ async function purgeVerb(context: Context, options: PurgeOptions): Promise<void>
   const { olderThan, dryRun = false, reason } = options;
   const deletedBefore = olderThan === undefined ? undefined : new Date(Date.now() - olderThan).toISOString();
   const base = path`/api/v1/workspaces/${workspace}/deleted`;
-  const targets = named(options) ?? (await client.list<Deleted>(base, { deletedBefore }, LIMIT)).items;
+  const wanted = named(options);
+  const targets = wanted ?? (await client.list<Deleted>(base, { deletedBefore }, LIMIT)).items;
   if (!dryRun && targets.length > 0)
     await requireConsent(`Remove ${countsText(targets)} for good?`, options.yes);
   const items: Purged[] = [];
@@ -56,7 +58,15 @@ async function purgeVerb(context: Context, options: PurgeOptions): Promise<void>
   const taken = new Set<string>();
   for (const target of ordered) {
     if ('experiment' in target && taken.has((target as Deleted).experiment)) continue;
-    const purged = await purgeOne(client, base, target, { dryRun, deletedBefore, reason });
+    let purged: Purged;
+    try {
+      purged = await purgeOne(client, base, target, { dryRun, deletedBefore, reason });
+    } catch (error) {
+      // Restored since it was listed, or an experiment with a run that was.
+      if (wanted || !hasCode(error, 'NOT_DELETED')) throw error;
+      output.note(`The ${target.kind} ${target.id} stays: ${error.message}`);
+      continue;
+    }
     items.push(purged);
     if (purged.kind === 'experiment') taken.add(purged.id);
   }

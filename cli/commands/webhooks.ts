@@ -255,7 +255,8 @@ function remove(command: Command): void {
     .addHelpText('after', '\nExamples:\n  cairn webhooks delete pager --yes')
     .action(
       run(async (context, wanted: string[], { reason, yes }: { reason?: string; yes?: boolean }) => {
-        const found = await Promise.all(wanted.map((one) => find(context, one)));
+        const named = await Promise.all(wanted.map((one) => find(context, one)));
+        const found = [...new Map(named.map((webhook) => [webhook.id, webhook])).values()];
         await requireConsent(`Delete ${found.map(({ name, id }) => `${name} (${id})`).join(', ')}?`, yes);
         for (const webhook of found)
           await context.client.delete(pathOf(webhook), reason === undefined ? {} : { reason });

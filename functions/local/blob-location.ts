@@ -38,6 +38,9 @@ function readLocation(text: string): BlobLocation | string {
   const path = url.pathname.replace(/^\/|\/$/g, '');
   if (path !== '' && !/^(?!.*(^|\/)\.{1,2}(\/|$))[\w.-]+(\/[\w.-]+)*$/.test(path))
     return `has the prefix "${path}"; it may have letters, digits, "_", "-", "." and "/"`;
+  // Of a Cairn that has the bucket without a prefix, all is below it.
+  if (path.split('/')[0] === 'workspaces')
+    return 'has a prefix that begins with "workspaces": choose another';
   const given = [...url.searchParams.keys()];
   const odd = given.find((name, index) => !PARAMETERS.includes(name) || given.indexOf(name) !== index);
   if (odd !== undefined) return `has the parameter "${odd}"; it may have ${PARAMETERS.join(', ')}, each once`;

@@ -98,7 +98,7 @@ function next(from: Place, to: Place): string {
   const start = to.isBucket
     ? 'Start Cairn with CAIRN_BLOB_STORE set to it.'
     : 'Start Cairn without CAIRN_BLOB_STORE.';
-  const old = from.isBucket ? `what is below ${from.name}` : from.name;
+  const old = from.isBucket ? `workspaces/ and cairn.json below ${from.name}` : from.name;
   return `${start} When all is well, ${old} can be removed.`;
 }
 

@@ -31,7 +31,7 @@ import {
 } from './keys.ts';
 import { findLoggedModel, type LoggedModel, loggedModelNotFound } from './logged-model.ts';
 import { findRun, type Run, runNotFound } from './run.ts';
-import { standingRun } from './standing.ts';
+import { standing } from './standing.ts';
 
 /** What is to be removed for good. */
 export interface PurgeTarget {
@@ -61,13 +61,14 @@ interface Purge extends Deleted {
 type Counts = { -readonly [Name in keyof Removed]: Removed[Name] };
 
 const PARALLEL = 16;
+const RUNS_AT_ONCE = 100;
 
 /**
  * Removes a deleted run, experiment or logged model for good: record, metrics, artifacts; of an experiment also all its
  * runs and logged models, and its name is free. What versions were made of stays with them. An event of the experiment tells it.
  * @param options.deadline milliseconds since the epoch after which no more is begun: `complete` is false then, and another
  * call, or housekeeping, goes on
- * @throws CairnError `NOT_DELETED` for what is not deleted, or not `before` then; `RUN_NOT_FOUND`, `EXPERIMENT_NOT_FOUND`,
+ * @throws CairnError `NOT_DELETED` for what is not deleted, or not `before` then, and an experiment with a run that is not; `RUN_NOT_FOUND`, `EXPERIMENT_NOT_FOUND`,
  * `LOGGED_MODEL_NOT_FOUND`
  */
 export async function purge(
@@ -182,7 +183,7 @@ async function removeContents(
   ] as const;
   for (const [ownerKind, pk] of lists) {
     for await (const { sk } of itemsOf(ports.table, pk)) {
-      const owner = { kind: ownerKind, id: sk.slice(sk.indexOf('#') + 1), workspace };
+      const owner = { kind: ownerKind, id: idOf(sk), workspace };
       const forget = await forgetOwner(ports.table, owner);
       if (!(await removeOwner(ports, owner, counts, pass))) return false;
       // Its entry goes last, so that what was interrupted is found again.
@@ -240,9 +241,10 @@ async function deletedOf(
 ): Promise<{ deleted: Deleted; ops: readonly Op[] }> {
   const { item, entry } = await recordOf(ports, { workspace, kind, id });
   const { name } = item.body;
-  const { lifecycle, deletedAt = 0 } =
-    kind === 'run' ? await standingRun(ports.table, item.body as Run) : item.body;
   const experiment = 'experiment' in item.body ? item.body.experiment : id;
+  const above = kind === 'run' ? await ports.table.get(experimentKey(workspace, experiment)) : undefined;
+  const { lifecycle, deletedAt = 0 } =
+    kind === 'run' ? standing(item.body as Run, above?.body as Experiment | undefined) : item.body;
   if (lifecycle !== 'deleted')
     throw new CairnError('NOT_DELETED', `The ${WORDS[kind]} ${id} is not deleted.`, 'id');
   if (kind === 'experiment' && id === DEFAULT_EXPERIMENT)
@@ -251,15 +253,39 @@ async function deletedOf(
     const time = new Date(deletedAt).toISOString();
     throw new CairnError('NOT_DELETED', `The ${WORDS[kind]} ${id} was deleted at ${time}.`, 'deletedBefore');
   }
+  if (kind === 'experiment') await refuseRestoredRuns(ports.table, item.body as Experiment);
   return {
     deleted: { kind, id, name, experiment, deletedAt },
     ops: [
+      // Whoever restores the experiment restores its runs.
+      ...(above ? [{ check: { pk: above.pk, sk: above.sk }, if: { rev: above.rev } }] : []),
       { delete: { pk: item.pk, sk: item.sk }, if: { rev: item.rev } },
       { delete: entry, if: 'any' },
       ...forgetDeleted(workspace, kind, id, item.body.deletedAt),
     ],
   };
 }
+
+/** A run of a deleted experiment can be restored by itself. @throws CairnError `NOT_DELETED` naming the first that was */
+async function refuseRestoredRuns(table: Table, experiment: Experiment): Promise<void> {
+  const pk = runsPartition(experiment.workspace, experiment.id);
+  for (let after = ''; ; ) {
+    const page = await table.query({ pk, after, limit: RUNS_AT_ONCE });
+    const runs = await table.getMany(page.items.map(({ sk }) => runKey(idOf(sk))));
+    for (const run of runs) {
+      const { id, lifecycle } = run
+        ? standing(run.body as Run, experiment)
+        : { id: '', lifecycle: 'deleted' };
+      if (lifecycle === 'active')
+        throw new CairnError('NOT_DELETED', `The run ${id} of the experiment was restored by itself.`, 'id');
+    }
+    const last = page.items.at(-1);
+    if (!page.more || !last) return;
+    after = last.sk;
+  }
+}
+
+const idOf = (entry: string) => entry.slice(entry.indexOf('#') + 1);
 
 const WORDS = { run: 'run', experiment: 'experiment', 'logged-model': 'logged model' } as const;
 

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import { uuidv7 } from 'uuidv7';
 import * as z from 'zod';
 import type { Caller } from '../access/caller.ts';
@@ -40,7 +40,11 @@ export const WebhookName = z
     /^(?=.{1,63}$)[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/i,
     'must begin and end with a letter or digit, and have at most 63 of letters, digits, ".", "_" and "-"',
   );
-export const WebhookUrl = z.string().min(1).max(500);
+export const WebhookUrl = z
+  .string()
+  .min(1)
+  .max(500)
+  .regex(/^[^\s\p{C}]*$/u, 'must have no spaces and no control characters');
 export const WebhookStatus = z.enum(['ACTIVE', 'DISABLED']);
 export type WebhookStatus = z.infer<typeof WebhookStatus>;
 
@@ -263,8 +267,13 @@ async function seal({ keys }: Pick<Ports, 'keys'>, secret: string): Promise<Seal
   };
 }
 
-/** The audit trail tells whether there is a secret, no more. */
-const shown = ({ secret, ...webhook }: Webhook) => ({ ...webhook, signed: secret !== undefined });
+/** The audit trail, which viewers read, tells whether there is a secret; and of the address, which may be one, where it leads and whether it changed. */
+const shown = ({ secret, url, ...webhook }: Webhook) => ({
+  ...webhook,
+  host: URL.parse(url)?.host ?? '',
+  urlSha256: createHash('sha256').update(url).digest('hex').slice(0, 16),
+  signed: secret !== undefined,
+});
 
 const changeOf = ({ id, workspace, name }: Webhook, action: string) => ({
   chain: chainOf(id),

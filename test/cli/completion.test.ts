@@ -28,7 +28,7 @@ test('where a path, a name or an option’s value stands, the shell is left to c
   expect(await completed('push', '--', '--me')).toEqual([]);
 });
 
-test('another shell is told which there are', async () => {
-  const { status, stderr } = await cli.run(['completion', 'tcsh']);
+test.each(['tcsh', '__proto__'])('another shell is told which there are: %s', async (shell) => {
+  const { status, stderr } = await cli.run(['completion', shell]);
   expect([status, stderr]).toEqual([2, expect.stringContaining('There are bash, zsh, fish.')]);
 });

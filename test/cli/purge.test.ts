@@ -86,3 +86,18 @@ test('one run is purged by its id, unless it is not deleted or not long enough',
     stderr: expect.stringContaining('30d'),
   });
 });
+
+test('an experiment with a run that was restored by itself stays, and the others go', async () => {
+  const { experiment_id } = await mlflow('experiments/create', { name: 'kept' });
+  const run_id = await deletedRun(experiment_id);
+  const other = await deletedRun();
+  await mlflow('experiments/delete', { experiment_id });
+  await mlflow('runs/restore', { run_id });
+  const { status, stdout, stderr } = await cli.run(['purge', '--yes']);
+  expect([status, stdout]).toEqual([0, expect.stringContaining(other)]);
+  expect(stderr).toContain(`The experiment ${experiment_id} stays:`);
+  expect(stderr).toContain(run_id);
+  const named = await cli.run(['purge', '--yes', '--experiment', experiment_id]);
+  expect(named).toMatchObject({ status: expect.any(Number), stderr: expect.stringContaining(run_id) });
+  expect(named.status).not.toBe(0);
+});

@@ -13,7 +13,11 @@ export interface RemovedFiles {
 /** @param directory where large files are until their blocks are free, on the file system of those that are removed */
 export async function removedFiles(directory: string): Promise<RemovedFiles> {
   await mkdir(directory, { recursive: true });
-  const free = (name: string) => rm(join(directory, name), { force: true }).catch(() => undefined);
+  // One after the other: many would keep all of the threads busy that files are read and written by.
+  let freed: Promise<void> = Promise.resolve();
+  const free = (name: string) => {
+    freed = freed.then(() => rm(join(directory, name), { force: true })).catch(() => undefined);
+  };
   for (const name of await readdir(directory)) free(name);
   return {
     async unlink(path) {

@@ -171,6 +171,20 @@ test('a run that came back with its experiment is not listed and not purged, one
   expect(partitionsNaming(run)).toEqual([]);
 });
 
+test('an experiment with a run that was restored by itself is not purged', async () => {
+  const { run, experiment } = await fullRun();
+  await api.post('experiments/delete', { experiment_id: experiment });
+  await api.post('runs/restore', { run_id: run });
+  for (const input of [{ dryRun: true }, {}])
+    expect((await purgeOf('experiment', experiment, input)).json).toMatchObject({
+      code: 'NOT_DELETED',
+      detail: expect.stringContaining(run),
+    });
+  expect((await api.get(`runs/get?run_id=${run}`)).status).toBe(200);
+  await api.post('runs/delete', { run_id: run });
+  expect((await purgeOf('experiment', experiment)).json).toMatchObject({ runs: 1 });
+});
+
 test('a run that is deleted, back with its experiment and deleted within one millisecond is listed once', async () => {
   const { run, experiment } = await fullRun();
   await api.post('runs/delete', { run_id: run });

@@ -150,6 +150,16 @@ test('a webhook is listed in pages, changed by revision and deleted, and the aud
   ]);
 });
 
+test('the audit trail, which viewers read, has the host of an address and no more of it', async () => {
+  const { id } = await make(['model.created'], { url: 'https://example.com/T0/B0/token' });
+  await api.call('PATCH', `${HOOKS}/${id}`, { body: { url: 'https://example.com/T0/B0/other' } });
+  const { items } = (await api.call('GET', `${V1}/audit?resource=webhook/${id}`)).json;
+  expect(JSON.stringify(items)).not.toContain('/B0/');
+  const [{ before, after }] = items;
+  expect([before.host, after.host]).toEqual(['example.com', 'example.com']);
+  expect(after.urlSha256).not.toBe(before.urlSha256);
+});
+
 test('a secret is seen once, never again or in the log, and another one takes its place', async () => {
   const hook = await make(['model.created']);
   const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
@@ -219,6 +229,8 @@ describe('what does not fit is refused, naming the field', () => {
     ['name', { name: '-' }],
     ['url', { url: 'ftp://example.com' }],
     ['url', { url: 'https://me:secret@example.com' }],
+    ['url', { url: ' https://example.com/' }],
+    ['url', { url: 'https://example.com/\0' }],
     ['events', { events: [] }],
     ['events.0', { events: ['model.exploded'] }],
     ['status', { status: 'PAUSED' }],

@@ -74,6 +74,7 @@ test.each([
   ['s3://models/a b', /has the prefix/],
   ['s3://models/a//b', /has the prefix/],
   ['s3://models/50%25', /has the prefix/],
+  ['s3://models/workspaces/a', /begins with "workspaces"/],
   ['s3://models?endpoint=localhost:9000', /has the endpoint/],
   ['s3://models?endpoint=https://a:b@s3.example.com', /has the endpoint/],
   ['s3://models?forcePathStyle=yes', /forcePathStyle/],
