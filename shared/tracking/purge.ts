@@ -89,6 +89,7 @@ export async function purge(
   const begun = (await ports.table.get(at)) as Item<Purge> | undefined;
   const deleted = begun?.body ?? (await deletedOf(ports, target, options.before)).deleted;
   if (dryRun) {
+    if (!begun) await refuseRestoredRuns(ports, target);
     const counts = nothing();
     const complete = await removeContents(ports, target, counts, { deadline, dryRun });
     return { deleted, ...counts, complete };
@@ -110,6 +111,7 @@ async function beginPurge(
 ): Promise<void> {
   const { workspace, kind, id } = target;
   const { deleted, ops } = await deletedOf(ports, target, before);
+  await refuseRestoredRuns(ports, target);
   const experiment = await experimentOf(ports, workspace, deleted);
   const body: Purge = { format: 1, ...deleted, workspace, at: ports.clock.now(), removed: false };
   const what = { run: 'run', experiment: 'experiment', 'logged-model': 'loggedModel' }[kind];
@@ -253,7 +255,6 @@ async function deletedOf(
     const time = new Date(deletedAt).toISOString();
     throw new CairnError('NOT_DELETED', `The ${WORDS[kind]} ${id} was deleted at ${time}.`, 'deletedBefore');
   }
-  if (kind === 'experiment') await refuseRestoredRuns(ports.table, item.body as Experiment);
   return {
     deleted: { kind, id, name, experiment, deletedAt },
     ops: [
@@ -267,17 +268,18 @@ async function deletedOf(
 }
 
 /** A run of a deleted experiment can be restored by itself. @throws CairnError `NOT_DELETED` naming the first that was */
-async function refuseRestoredRuns(table: Table, experiment: Experiment): Promise<void> {
-  const pk = runsPartition(experiment.workspace, experiment.id);
+async function refuseRestoredRuns(ports: Ports, { kind, workspace, id }: PurgeTarget): Promise<void> {
+  if (kind !== 'experiment') return;
+  const { table } = ports;
+  const { body: experiment } = await findExperiment(ports, workspace, id);
+  const pk = runsPartition(workspace, id);
   for (let after = ''; ; ) {
     const page = await table.query({ pk, after, limit: RUNS_AT_ONCE });
     const runs = await table.getMany(page.items.map(({ sk }) => runKey(idOf(sk))));
-    for (const run of runs) {
-      const { id, lifecycle } = run
-        ? standing(run.body as Run, experiment)
-        : { id: '', lifecycle: 'deleted' };
-      if (lifecycle === 'active')
-        throw new CairnError('NOT_DELETED', `The run ${id} of the experiment was restored by itself.`, 'id');
+    const back = runs.find((run) => run && standing(run.body as Run, experiment).lifecycle === 'active');
+    if (back) {
+      const { id: run } = back.body as Run;
+      throw new CairnError('NOT_DELETED', `The run ${run} of the experiment was restored by itself.`, 'id');
     }
     const last = page.items.at(-1);
     if (!page.more || !last) return;
